@@ -1,0 +1,300 @@
+//! What a run does, as plain validated data; every default stands here with its reason.
+//!
+//! Nothing here parses a command line or reads an environment: `cli.rs` fills these structs, a test
+//! or another program may as well.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::calendar::Day;
+
+/// Everything that a run needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the pages are listed.
+    pub input: InputConfig,
+    /// How they are asked for.
+    pub http: HttpConfig,
+    /// How bodies become records and columns.
+    pub transform: TransformConfig,
+    /// When a run that lost something still counts.
+    pub contract: ContractConfig,
+    /// Where and how the output is written.
+    pub output: OutputConfig,
+    /// What the run may use of the machine.
+    pub resources: ResourceConfig,
+}
+
+/// Where the pages are listed: the file first, then the arguments.
+#[derive(Debug, Clone, Default)]
+pub struct InputConfig {
+    /// The URL list; `-` is standard input.
+    pub urls_file: Option<PathBuf>,
+    /// URLs given as arguments, after the list.
+    pub urls: Vec<String>,
+    /// The day that `{date:...}` stands for; today in UTC when `None`.
+    pub as_of: Option<Day>,
+    /// Query keys whose values are hidden, beside the built-in ones.
+    pub redact: Vec<String>,
+}
+
+/// How pages are asked for.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Requests in flight at once. 32 hides 50 ms of latency well on small pages and is still polite.
+    pub concurrency: usize,
+    /// Time for TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Longest silence between two reads; a slow but living server is not cut off.
+    pub read_timeout: Duration,
+    /// Longest time for one page, all of its attempts included; none by default.
+    pub max_time: Option<Duration>,
+    /// How a failed attempt is tried again.
+    pub retry: RetryConfig,
+    /// Cap on the decompressed bytes of one page; a bomb ends here.
+    pub page_bytes_max: u64,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 32,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            max_time: None,
+            retry: RetryConfig::default(),
+            page_bytes_max: 8 << 30,
+        }
+    }
+}
+
+/// Exponential backoff with full jitter.
+#[derive(Debug, Clone)]
+pub struct RetryConfig {
+    /// Attempts after the first one.
+    pub retry_count: u32,
+    /// The first delay is drawn from `0..=base`, the next from twice that.
+    pub base: Duration,
+    /// No drawn delay is longer; `Retry-After` may be.
+    pub cap: Duration,
+    /// Longest time from the first attempt in which a new one may begin. Bounds `Retry-After` too.
+    pub retry_max_time: Duration,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            retry_count: 4,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(30),
+            // Four attempts with the longest delays take one minute; a server that asks for more
+            // than five is down for this run.
+            retry_max_time: Duration::from_secs(300),
+        }
+    }
+}
+
+/// How bodies become records, columns and features.
+#[derive(Debug, Clone, Default)]
+pub struct TransformConfig {
+    /// Reference tokens of the JSON Pointer (RFC 6901) to the array of records; `None` without `--records`.
+    pub records: Option<Vec<String>>,
+    /// The features and the fields that they are computed from.
+    pub features: FeatureConfig,
+}
+
+/// Which lists are summarised, and how.
+#[derive(Debug, Clone)]
+pub struct FeatureConfig {
+    /// The lists, in the order of their columns. Empty for `--features none`.
+    pub fields: Vec<ValuesField>,
+    /// Whether the user named the fields, so that their columns exist even when no record has them.
+    pub fields_are_explicit: bool,
+    /// The features of each list, in the order of their columns.
+    pub features: Vec<Feature>,
+    /// What is done with NaN and infinities.
+    pub on_nonfinite: OnNonfinite,
+}
+
+impl Default for FeatureConfig {
+    fn default() -> Self {
+        Self {
+            fields: vec![ValuesField { name: "values".into(), path: FieldPath::Key("values".into()) }],
+            fields_are_explicit: false,
+            features: Feature::DEFAULT.to_vec(),
+            on_nonfinite: OnNonfinite::Skip,
+        }
+    }
+}
+
+impl FeatureConfig {
+    /// `--features none`: no list is summarised, `values` is a field like any other.
+    pub fn none() -> Self {
+        Self {
+            fields: Vec::new(),
+            fields_are_explicit: false,
+            features: Vec::new(),
+            on_nonfinite: OnNonfinite::Skip,
+        }
+    }
+}
+
+/// A list of numbers in the records, and the name that its feature columns begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValuesField {
+    /// Prefix of the columns: `NAME_mean`.
+    pub name: String,
+    /// Where the list stands in a record.
+    pub path: FieldPath,
+}
+
+/// A place in a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldPath {
+    /// A top-level key as it stands; `id.orig_h` is one key.
+    Key(String),
+    /// Reference tokens of a JSON Pointer through objects.
+    Pointer(Vec<String>),
+}
+
+impl FieldPath {
+    /// The keys to follow from the record, outermost first.
+    pub fn keys(&self) -> &[String] {
+        match self {
+            Self::Key(key) => std::slice::from_ref(key),
+            Self::Pointer(tokens) => tokens,
+        }
+    }
+}
+
+/// What to do with NaN and infinities in a list (they can only come as strings: `"NaN"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNonfinite {
+    /// Leave them out of the features; the list keeps them.
+    #[default]
+    Skip,
+    /// Let them through, so that a feature may be NaN or infinite.
+    Keep,
+    /// Reject the record.
+    Reject,
+}
+
+/// A number computed from the values of one list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// Number of values.
+    Count,
+    /// Arithmetic mean.
+    Mean,
+    /// Sample variance (n-1).
+    Variance,
+    /// Square root of the sample variance.
+    Stddev,
+    /// Smallest value.
+    Min,
+    /// Largest value.
+    Max,
+}
+
+impl Feature {
+    /// The features that are computed when none are named.
+    pub const DEFAULT: [Self; 6] =
+        [Self::Count, Self::Mean, Self::Variance, Self::Stddev, Self::Min, Self::Max];
+
+    /// Its name in `--features` and at the end of its column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Mean => "mean",
+            Self::Variance => "variance",
+            Self::Stddev => "stddev",
+            Self::Min => "min",
+            Self::Max => "max",
+        }
+    }
+
+    /// The feature called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::DEFAULT.into_iter().find(|feature| feature.name() == name)
+    }
+}
+
+/// A limit given as a count or as a share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// At most so many.
+    Count(u64),
+    /// At most so many of a hundred.
+    Percent(f64),
+}
+
+impl Limit {
+    /// Whether `part` of `whole` is more than the limit allows.
+    pub fn is_exceeded_by(self, part: u64, whole: u64) -> bool {
+        match self {
+            Self::Count(most) => part > most,
+            Self::Percent(most) => part as f64 * 100.0 > most * whole as f64,
+        }
+    }
+}
+
+/// When a run that lost something is refused (exit 4, nothing published).
+#[derive(Debug, Clone, Default)]
+pub struct ContractConfig {
+    /// Any reject or failed page breaks the contract.
+    pub strict: bool,
+    /// Most rejected records, of the records seen.
+    pub rejects_max: Option<Limit>,
+    /// Most failed pages, of the pages listed.
+    pub failed_max: Option<Limit>,
+    /// Fewest records written.
+    pub records_min: Option<u64>,
+}
+
+/// Where and how the output is written.
+#[derive(Debug, Clone)]
+pub struct OutputConfig {
+    /// The Parquet file.
+    pub out: PathBuf,
+    /// The rejects file; `<out>.rejects.ndjson` when `None`.
+    pub rejects: Option<PathBuf>,
+    /// When a row group ends.
+    pub row_group: RowGroupConfig,
+}
+
+/// A row group ends at whichever limit comes first. Never by time, so that the file does not vary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowGroupConfig {
+    /// Most rows. 65,536 keeps readers' batches small and both encoder cores busy.
+    pub rows_max: usize,
+    /// Most bytes as Arrow. 32 MiB in memory is some 8 MiB on disk; two of them fit the least `--memory`.
+    pub bytes_max: usize,
+}
+
+impl Default for RowGroupConfig {
+    fn default() -> Self {
+        Self { rows_max: 65_536, bytes_max: 32 << 20 }
+    }
+}
+
+/// What the run may use of the machine.
+#[derive(Debug, Clone)]
+pub struct ResourceConfig {
+    /// Ceiling for the bytes of pages in flight.
+    pub memory_bytes: u64,
+    /// Threads that decode, compute and encode.
+    pub thread_count: usize,
+}
+
+impl ResourceConfig {
+    /// The least `--memory`: below it two row groups and a page no longer fit.
+    pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
+    /// The default of `--memory`: it holds sixteen row groups, and small cloud machines have it.
+    pub const MEMORY_BYTES_DEFAULT: u64 = 512 << 20;
+}
+
+impl Default for ResourceConfig {
+    fn default() -> Self {
+        Self { memory_bytes: Self::MEMORY_BYTES_DEFAULT, thread_count: 1 }
+    }
+}

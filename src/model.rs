@@ -1,0 +1,138 @@
+//! The nouns that travel down the line: which page is asked for, what came back, what was refused.
+//!
+//! Plain data only. Nothing here does I/O, waits, or knows how a page is fetched, decoded or written.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use url::Url;
+
+/// How many bytes of a failed page are kept in the rejects file.
+///
+/// Enough to see the HTML of a captive portal or the error object of an API, small enough that a
+/// thousand failed pages stay a small file.
+pub const FAILED_PAGE_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Names a page: where it stands in the order of the run, and where a person finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId {
+    /// Position among the pages of the run, from 0; rows are written in this order.
+    pub ordinal: u64,
+    /// Line of the URL list, from 1; 0 for a URL given as an argument.
+    pub line: u64,
+    /// Page within the chain that begins at this line, from 1.
+    pub page: u32,
+}
+
+impl fmt::Display for PageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {} page {}", self.line, self.page)
+    }
+}
+
+/// Where the bytes of a page are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// An `http` or `https` URL.
+    Http(Url),
+    /// A local file, from a `file` URL or a path relative to the list.
+    File(PathBuf),
+}
+
+/// A page to be fetched.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// Its name in the run.
+    pub id: PageId,
+    /// Where its bytes are; may hold secrets, so it is never shown.
+    pub location: Location,
+    /// The location as it may be shown: secrets hidden, otherwise as it stands in the list.
+    pub shown: Arc<str>,
+}
+
+/// A complete body: the end of it was proven, and it is decompressed.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The decompressed bytes.
+    pub body: Bytes,
+    /// What the sender said of the body's form.
+    pub form: DeclaredForm,
+    /// Whether the end of the body was proven (Content-Length, last chunk, end of file), so that an
+    /// unfinished last line is the sender's and not a cut connection's.
+    pub end_proven: bool,
+}
+
+/// What Content-Type, extension or status say of a body before its first byte is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeclaredForm {
+    /// Nothing that helps: the first byte decides.
+    Unknown,
+    /// Newline-delimited JSON, so that an empty body is zero records.
+    Ndjson,
+    /// `204 No Content`: zero records.
+    NoContent,
+}
+
+/// A record that was not written, kept byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Position of the record in its page, from 0.
+    pub record: u64,
+    /// Offset of the record's first byte in the decompressed body.
+    pub byte_offset: u64,
+    /// JSON Pointer to the place that was refused; empty for the record itself.
+    pub pointer: String,
+    /// What was expected and what was found.
+    pub reason: String,
+    /// The record as it was served.
+    pub raw: Vec<u8>,
+}
+
+/// A page none of whose records count: it was not fetched whole, or its boundaries can't be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageFault {
+    /// What failed, in words that a person can act on.
+    pub reason: String,
+    /// Where in the decompressed body, when that is known.
+    pub byte_offset: Option<u64>,
+    /// What was received, if anything.
+    pub received: Option<Received>,
+    /// Whether a server (or the file system) gave an answer at all.
+    pub answered: bool,
+}
+
+impl PageFault {
+    /// A fault in bytes that did arrive.
+    pub fn in_body(reason: impl Into<String>, byte_offset: u64, body: &[u8]) -> Self {
+        Self {
+            reason: reason.into(),
+            byte_offset: Some(byte_offset),
+            received: Some(Received::of(body)),
+            answered: true,
+        }
+    }
+}
+
+/// The trace that a failed page leaves: its head, and what identifies the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The first [`FAILED_PAGE_HEAD_BYTES_MAX`] bytes.
+    pub head: Vec<u8>,
+    /// Bytes received altogether.
+    pub size: u64,
+    /// SHA-256 of all received bytes, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Received {
+    /// The trace of `body`.
+    pub fn of(body: &[u8]) -> Self {
+        Self {
+            head: body[..body.len().min(FAILED_PAGE_HEAD_BYTES_MAX)].to_vec(),
+            size: body.len() as u64,
+            sha256: crate::digest::sha256_hex(body),
+        }
+    }
+}
