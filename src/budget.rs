@@ -155,13 +155,8 @@ mod tests {
         second.grow(4 * MIB - PAGE_FLOOR_BYTES).await.unwrap();
         head.grow(4 * MIB).await.unwrap();
 
-        let mut third = budget.reserve(2);
-        let mut third = std::pin::pin!(&mut third as &mut _);
-        let waits = tokio::time::timeout(
-            Duration::from_secs(1),
-            third.as_mut() as std::pin::Pin<&mut dyn Future<Output = Reservation>>,
-        )
-        .await;
+        let mut third = std::pin::pin!(budget.reserve(2));
+        let waits = tokio::time::timeout(Duration::from_secs(1), third.as_mut()).await;
         assert!(waits.is_err(), "the shared half is full");
         drop(head);
         budget.advance_head(1);

@@ -4,6 +4,7 @@
 //! or another program may as well.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::calendar::Day;
@@ -100,7 +101,7 @@ pub struct TransformConfig {
     /// Reference tokens of the JSON Pointer (RFC 6901) to the array of records; `None` without `--records`.
     pub records: Option<Vec<String>>,
     /// The features and the fields that they are computed from.
-    pub features: FeatureConfig,
+    pub features: Arc<FeatureConfig>,
 }
 
 /// Which lists are summarised, and how.
@@ -165,6 +166,17 @@ impl FieldPath {
             Self::Pointer(tokens) => tokens,
         }
     }
+
+    /// The place as it is written in `--values`.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Key(key) => key.clone(),
+            Self::Pointer(tokens) => tokens
+                .iter()
+                .map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1")))
+                .collect(),
+        }
+    }
 }
 
 /// What to do with NaN and infinities in a list (they can only come as strings: `"NaN"`).
@@ -179,27 +191,97 @@ pub enum OnNonfinite {
     Reject,
 }
 
-/// A number computed from the values of one list.
+impl OnNonfinite {
+    /// Its name in `--on-nonfinite`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Keep => "keep",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// A number computed from the values `x` of one list, `n` of them; nulls are not values.
+///
+/// It is null where its formula is undefined, and where its result is too large for a double.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// Number of values.
+    /// `n`.
     Count,
-    /// Arithmetic mean.
+    /// Arithmetic mean, `sum(x) / n`.
     Mean,
-    /// Sample variance (n-1).
+    /// Sample variance, `sum((x - mean)^2) / (n - 1)`, from two values on (NIST/SEMATECH handbook, 1.3.5.6).
     Variance,
-    /// Square root of the sample variance.
+    /// Sample standard deviation, the square root of [`Feature::Variance`].
     Stddev,
-    /// Smallest value.
+    /// Smallest value; -0 is smaller than 0 (IEEE 754-2019, `minimum`).
     Min,
-    /// Largest value.
+    /// Largest value (IEEE 754-2019, `maximum`).
     Max,
+    /// Number of nulls in the list.
+    NullCount,
+    /// Sum of the values, compensated (Ogita, Rump, Oishi 2005, `Sum2`).
+    Sum,
+    /// Population variance, `sum((x - mean)^2) / n`, from one value on.
+    PopulationVariance,
+    /// Square root of [`Feature::PopulationVariance`].
+    PopulationStddev,
+    /// `max - min`.
+    Range,
+    /// Root mean square, `sqrt(sum(x^2) / n)`.
+    Rms,
+    /// Coefficient of variation, `stddev / |mean|`; null at mean 0.
+    Cv,
+    /// The 0.50 quantile.
+    Median,
+    /// The 0.90 quantile. Quantiles are type 7 of Hyndman and Fan (1996): linear between the values
+    /// around `(n - 1) p`, as numpy, DuckDB and R have them by default.
+    P90,
+    /// The 0.95 quantile.
+    P95,
+    /// The 0.99 quantile.
+    P99,
+    /// Interquartile range, the 0.75 less the 0.25 quantile.
+    Iqr,
+    /// Median of `|x - median|`, without a factor for the normal distribution (NIST/SEMATECH handbook, 1.3.5.6).
+    Mad,
+    /// `g1 = m3 / m2^1.5` of the central moments `m_k = sum((x - mean)^k) / n`; null where all values
+    /// are equal (Joanes and Gill 1998).
+    Skewness,
+    /// Excess kurtosis `g2 = m4 / m2^2 - 3`; null where all values are equal (Joanes and Gill 1998).
+    Kurtosis,
 }
 
 impl Feature {
     /// The features that are computed when none are named.
     pub const DEFAULT: [Self; 6] =
         [Self::Count, Self::Mean, Self::Variance, Self::Stddev, Self::Min, Self::Max];
+
+    /// Every feature, the default ones first.
+    pub const ALL: [Self; 21] = [
+        Self::Count,
+        Self::Mean,
+        Self::Variance,
+        Self::Stddev,
+        Self::Min,
+        Self::Max,
+        Self::NullCount,
+        Self::Sum,
+        Self::PopulationVariance,
+        Self::PopulationStddev,
+        Self::Range,
+        Self::Rms,
+        Self::Cv,
+        Self::Median,
+        Self::P90,
+        Self::P95,
+        Self::P99,
+        Self::Iqr,
+        Self::Mad,
+        Self::Skewness,
+        Self::Kurtosis,
+    ];
 
     /// Its name in `--features` and at the end of its column.
     pub const fn name(self) -> &'static str {
@@ -210,12 +292,32 @@ impl Feature {
             Self::Stddev => "stddev",
             Self::Min => "min",
             Self::Max => "max",
+            Self::NullCount => "null_count",
+            Self::Sum => "sum",
+            Self::PopulationVariance => "population_variance",
+            Self::PopulationStddev => "population_stddev",
+            Self::Range => "range",
+            Self::Rms => "rms",
+            Self::Cv => "cv",
+            Self::Median => "median",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Iqr => "iqr",
+            Self::Mad => "mad",
+            Self::Skewness => "skewness",
+            Self::Kurtosis => "kurtosis",
         }
+    }
+
+    /// Whether it is a number of elements, and so an integer.
+    pub const fn is_count(self) -> bool {
+        matches!(self, Self::Count | Self::NullCount)
     }
 
     /// The feature called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::DEFAULT.into_iter().find(|feature| feature.name() == name)
+        Self::ALL.into_iter().find(|feature| feature.name() == name)
     }
 }
 

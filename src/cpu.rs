@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// A pool of threads for work that computes and never waits.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ impl CpuPool {
     ///
     /// # Errors
     /// The operating system refused a thread.
-    pub fn new(thread_count: usize) -> Result<Self, Error> {
+    pub fn new(thread_count: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(thread_count)
             .thread_name(|index| format!("etl-cpu-{index}"))
@@ -30,14 +30,14 @@ impl CpuPool {
         Ok(Self { pool: Arc::new(pool) })
     }
 
-    /// Runs `work` on the pool and resolves to its result.
+    /// Starts `work` on the pool; the future resolves to its result.
     ///
     /// Dropping the future before the work began skips the work; work that has begun is finished and
     /// its result dropped.
     ///
     /// # Errors
     /// `work` panicked; the panic's message is in the error.
-    pub async fn run<T, F>(&self, work: F) -> Result<T, Error>
+    pub fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + 'static
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
@@ -51,9 +51,11 @@ impl CpuPool {
             // Nobody waits any more: the result has no reader, which is what dropping it says.
             drop(sender.send(result));
         });
-        match receiver.await {
-            Ok(result) => result,
-            Err(_) => Err(Error::failed("the CPU pool stopped before the work was done")),
+        async move {
+            match receiver.await {
+                Ok(result) => result,
+                Err(_) => Err(Error::failed("the CPU pool stopped before the work was done")),
+            }
         }
     }
 }
@@ -92,13 +94,10 @@ mod tests {
         let (release, blocked) = std::sync::mpsc::channel::<()>();
         let busy = tokio::spawn({
             let pool = pool.clone();
-            async move {
-                pool.run(move || {
-                    started.send(()).unwrap();
-                    blocked.recv().ok();
-                })
-                .await
-            }
+            pool.run(move || {
+                started.send(()).unwrap();
+                blocked.recv().ok();
+            })
         });
         wait_started.await.unwrap();
         let (ran, was_run) = std::sync::mpsc::channel();

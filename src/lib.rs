@@ -1,10 +1,16 @@
 //! x
-#![allow(missing_docs, clippy::allow_attributes_without_reason, clippy::allow_attributes)]
 pub mod budget;
 pub mod calendar;
 pub mod config;
 pub mod cpu;
 mod digest;
 pub mod error;
+pub mod fetch;
 pub mod metrics;
 pub mod model;
+pub mod pipeline;
+pub mod report;
+pub mod schema;
+pub mod sink;
+pub mod transform;
+pub mod write;

@@ -6,8 +6,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use bytes::Bytes;
 use url::Url;
+
+use crate::schema::Shape;
 
 /// How many bytes of a failed page are kept in the rejects file.
 ///
@@ -135,4 +138,36 @@ impl Received {
             sha256: crate::digest::sha256_hex(body),
         }
     }
+}
+
+/// The columns of one page, or what it came to instead of columns.
+#[derive(Debug)]
+pub struct PageBatch {
+    /// Records seen, counted where they begin: rows and rejects must add up to it.
+    pub record_count: u64,
+    /// Records that became rows.
+    pub row_count: usize,
+    /// What the columns have seen: an object whose fields are the columns.
+    pub shape: Shape,
+    /// One array per field of `shape`, of the type that the shape gives, in the form of memory.
+    pub columns: Vec<ArrayRef>,
+    /// Features of each `--values` field, in the order of the configuration.
+    pub features: Vec<FieldFeatures>,
+    /// Records that did not become rows, in the order of the page.
+    pub rejects: Vec<Reject>,
+    /// Keys that stood twice in one object; the last one won.
+    pub duplicate_key_count: u64,
+    /// Features that overflowed and became null.
+    pub overflow_count: u64,
+    /// JSON Pointer to the array that looks like the page's records, when the page is one object around it.
+    pub records_hint: Option<String>,
+}
+
+/// The feature columns of one `--values` field.
+#[derive(Debug)]
+pub struct FieldFeatures {
+    /// Whether a record had the field at all.
+    pub is_seen: bool,
+    /// One array per feature, in the order of the configuration.
+    pub columns: Vec<ArrayRef>,
 }

@@ -1,0 +1,523 @@
+//! The command line: what was typed, and the validated [`Config`] that it means. The only clap import.
+//!
+//! Everything that can be found wrong without a request is found here, in one line that names the
+//! option, what was expected and what was found.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+use etl::calendar::Day;
+use etl::config::{
+    Config, ContractConfig, Feature, FeatureConfig, FieldPath, HttpConfig, InputConfig, Limit, OnNonfinite,
+    OutputConfig, ResourceConfig, RetryConfig, RowGroupConfig, TransformConfig, ValuesField,
+};
+use etl::error::Error;
+
+/// Most requests at once: each is a socket, and systems give a process some thousand.
+const CONCURRENCY_MAX: usize = 1024;
+/// Most threads of the CPU pool.
+const THREADS_MAX: usize = 1024;
+/// Least and most bytes of a row group.
+const ROW_GROUP_BYTES: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 30;
+
+/// How a run talks, beside what it does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Talk {
+    /// The summary goes to standard output as JSON.
+    pub(crate) json: bool,
+    /// Nothing but errors.
+    pub(crate) quiet: bool,
+    /// How much is logged.
+    pub(crate) verbosity: u8,
+    /// Whether a progress line is drawn.
+    pub(crate) progress: ProgressWhen,
+}
+
+/// When a progress line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressWhen {
+    /// When standard error is a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Pulls JSON log pages over HTTP, computes variance features over numeric lists in the records, and
+/// leaves one verified, snappy-compressed Parquet file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "etl",
+    version,
+    max_term_width = 100,
+    override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...",
+    after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
+                  3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
+                  --min-records), nothing published; 5 every page failed and no server answered; 6 output or \
+                  storage failed; 75 another run holds the lock; 130/143 interrupted."
+)]
+struct Args {
+    /// URL list, one a line; `-` is standard input. Lines: http, https or file URLs, or paths relative
+    /// to the list; `#` begins a comment; {1..20}, {001..100} and {date:%Y-%m-%d} expand
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    urls: Option<PathBuf>,
+
+    /// URLs, read after the list
+    #[arg(value_name = "URL")]
+    url: Vec<String>,
+
+    /// The day that {date:...} stands for [default: today in UTC]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, help_heading = "Input")]
+    as_of: Option<Day>,
+
+    /// Parquet file to replace; {date:...} expands
+    #[arg(short, long, value_name = "PATH", help_heading = "Output")]
+    out: String,
+
+    /// Rows of a row group at most
+    #[arg(long, value_name = "N", default_value_t = RowGroupConfig::default().rows_max as u64,
+          value_parser = clap::value_parser!(u64).range(1..=10_000_000), help_heading = "Output")]
+    row_group_rows: u64,
+
+    /// Bytes of a row group in memory at most
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes, help_heading = "Output")]
+    row_group_bytes: u64,
+
+    /// Requests at once
+    #[arg(short = 'j', long, value_name = "N", default_value_t = HttpConfig::default().concurrency,
+          value_parser = parse_concurrency, help_heading = "HTTP")]
+    concurrency: usize,
+
+    /// Time to connect, TLS included
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "HTTP")]
+    connect_timeout: Duration,
+
+    /// Longest silence while a page is read
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, help_heading = "HTTP")]
+    read_timeout: Duration,
+
+    /// Longest time for a page, retries included [default: none]
+    #[arg(short = 'm', long, value_name = "TIME", value_parser = parse_duration, help_heading = "HTTP")]
+    max_time: Option<Duration>,
+
+    /// Attempts after the first, on 408, 429, 5xx and broken connections
+    #[arg(long, value_name = "N", default_value_t = RetryConfig::default().retry_count, help_heading = "HTTP")]
+    retry: u32,
+
+    /// Longest time in which a page is tried again; bounds Retry-After too
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, help_heading = "HTTP")]
+    retry_max_time: Duration,
+
+    /// Bytes of a page at most, after decompression
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes, help_heading = "HTTP")]
+    max_page_bytes: u64,
+
+    /// JSON Pointer to the array of records inside each page, such as /Records
+    #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Parsing")]
+    records: Option<Pointer>,
+
+    /// List of numbers to summarise: a top-level key, or a JSON Pointer beginning with `/`; may be
+    /// repeated [default: values]
+    #[arg(long, value_name = "[NAME=]FIELD", value_parser = parse_values, help_heading = "Features")]
+    values: Vec<ValuesField>,
+
+    /// Features to compute, separated by commas, or `none` [default: count,mean,variance,stddev,min,max]
+    #[arg(long, value_name = "LIST|none", value_parser = parse_features, help_heading = "Features")]
+    features: Option<FeatureList>,
+
+    /// What is done with NaN and infinities in the lists
+    #[arg(long, value_enum, default_value_t = Nonfinite::Skip, help_heading = "Features")]
+    on_nonfinite: Nonfinite,
+
+    /// Where rejected records and failed pages go [default: <OUT>.rejects.ndjson]
+    #[arg(long, value_name = "FILE", help_heading = "Rejects")]
+    rejects: Option<PathBuf>,
+
+    /// Publish nothing if more records are rejected
+    #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
+    max_rejects: Option<Limit>,
+
+    /// Publish nothing if more pages fail
+    #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
+    max_failed: Option<Limit>,
+
+    /// Publish nothing if fewer records would be written
+    #[arg(long, value_name = "N", help_heading = "Rejects")]
+    min_records: Option<u64>,
+
+    /// Publish nothing if any record is rejected or any page fails
+    #[arg(long, help_heading = "Rejects")]
+    strict: bool,
+
+    /// Bytes of pages in memory at once, 64MiB at least; one page may take half of it
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory, help_heading = "Resources")]
+    memory: u64,
+
+    /// Threads that decode, compute and encode [default: the CPUs there are]
+    #[arg(long, value_name = "N", value_parser = parse_threads, help_heading = "Resources")]
+    threads: Option<usize>,
+
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Operations")]
+    quiet: bool,
+
+    /// Log retries and failed pages as they happen; twice: more
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Operations")]
+    verbose: u8,
+
+    /// When to draw a progress line
+    #[arg(long, value_enum, default_value_t = ProgressWhen::Auto, help_heading = "Operations")]
+    progress: ProgressWhen,
+
+    /// Print the summary as one JSON object on standard output
+    #[arg(long, help_heading = "Operations")]
+    json: bool,
+
+    /// Query key whose value is hidden wherever a URL is shown; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Operations")]
+    redact: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Nonfinite {
+    /// Leave them out of the features.
+    Skip,
+    /// Let them through.
+    Keep,
+    /// Reject the record.
+    Reject,
+}
+
+/// What the command line asked for.
+pub(crate) enum Parsed {
+    /// A run.
+    Run(Box<Config>, Talk),
+    /// Text for standard output: help or version.
+    Show(String),
+    /// The command line is wrong; one line says how.
+    Wrong(String),
+}
+
+/// Reads the command line of this process.
+pub(crate) fn parse() -> Parsed {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if !error.use_stderr() => return Parsed::Show(error.render().to_string()),
+        Err(error) => return Parsed::Wrong(one_line(&error)),
+    };
+    let talk = Talk { json: args.json, quiet: args.quiet, verbosity: args.verbose, progress: args.progress };
+    match config_of(args) {
+        Ok(config) => Parsed::Run(Box::new(config), talk),
+        Err(error) => Parsed::Wrong(error.one_line()),
+    }
+}
+
+/// The first paragraph of clap's message: what follows are usage lines that `--help` has as well.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraph: Vec<_> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    paragraph.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+fn config_of(args: Args) -> Result<Config, Error> {
+    if args.urls.is_none() && args.url.is_empty() {
+        return Err(Error::usage(
+            "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
+        ));
+    }
+    if !ROW_GROUP_BYTES.contains(&args.row_group_bytes) {
+        return Err(Error::usage(format!(
+            "--row-group-bytes: expected 64KiB to 1GiB, got {} bytes",
+            args.row_group_bytes
+        )));
+    }
+    let out = PathBuf::from(expand_dates(&args.out, args.as_of)?);
+    let thread_count = match args.threads {
+        Some(count) => count,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(Config {
+        transform: TransformConfig {
+            records: args.records.map(|Pointer(tokens)| tokens),
+            features: Arc::new(features_of(args.values, args.features, args.on_nonfinite)?),
+        },
+        input: InputConfig { urls_file: args.urls, urls: args.url, as_of: args.as_of, redact: args.redact },
+        http: HttpConfig {
+            concurrency: args.concurrency,
+            connect_timeout: args.connect_timeout,
+            read_timeout: args.read_timeout,
+            max_time: args.max_time,
+            retry: RetryConfig {
+                retry_count: args.retry,
+                retry_max_time: args.retry_max_time,
+                ..RetryConfig::default()
+            },
+            page_bytes_max: args.max_page_bytes,
+        },
+        contract: ContractConfig {
+            strict: args.strict,
+            rejects_max: args.max_rejects,
+            failed_max: args.max_failed,
+            records_min: args.min_records,
+        },
+        output: OutputConfig {
+            out,
+            rejects: args.rejects,
+            row_group: RowGroupConfig {
+                rows_max: args.row_group_rows as usize,
+                bytes_max: args.row_group_bytes as usize,
+            },
+        },
+        resources: ResourceConfig { memory_bytes: args.memory, thread_count },
+    })
+}
+
+fn features_of(
+    values: Vec<ValuesField>,
+    features: Option<FeatureList>,
+    on_nonfinite: Nonfinite,
+) -> Result<FeatureConfig, Error> {
+    let features = match features {
+        Some(FeatureList(features)) if features.is_empty() && !values.is_empty() => {
+            return Err(Error::usage(
+                "--values names a list to summarise, but --features none computes nothing",
+            ));
+        }
+        Some(FeatureList(features)) if features.is_empty() => return Ok(FeatureConfig::none()),
+        Some(FeatureList(features)) => features,
+        None => Feature::DEFAULT.to_vec(),
+    };
+    for (place, field) in values.iter().enumerate() {
+        for earlier in &values[..place] {
+            if earlier.name == field.name || earlier.path.keys() == field.path.keys() {
+                return Err(Error::usage(format!(
+                    "--values: expected each list and each name once, got {} twice",
+                    field.path.shown()
+                )));
+            }
+            let (long, short) = (field.path.keys(), earlier.path.keys());
+            if long.starts_with(short) || short.starts_with(long) {
+                return Err(Error::usage(format!(
+                    "--values: {} can't be a list and hold {}",
+                    earlier.path.shown(),
+                    field.path.shown()
+                )));
+            }
+        }
+    }
+    let on_nonfinite = match on_nonfinite {
+        Nonfinite::Skip => OnNonfinite::Skip,
+        Nonfinite::Keep => OnNonfinite::Keep,
+        Nonfinite::Reject => OnNonfinite::Reject,
+    };
+    let defaults = FeatureConfig::default();
+    let fields_are_explicit = !values.is_empty();
+    let fields = if fields_are_explicit { values } else { defaults.fields };
+    Ok(FeatureConfig { fields, fields_are_explicit, features, on_nonfinite })
+}
+
+/// Expands every `{date:...}` in the name of the output.
+fn expand_dates(text: &str, as_of: Option<Day>) -> Result<String, Error> {
+    const OPENING: &str = "{date:";
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(OPENING) {
+        let pattern = &rest[start + OPENING.len()..];
+        let wrong = || Error::usage(format!("--out: expected {{date:%Y-%m-%d}} or the like, got {text}"));
+        let end = pattern.find('}').ok_or_else(wrong)?;
+        let day = as_of.unwrap_or_else(Day::today);
+        expanded.push_str(&rest[..start]);
+        expanded.push_str(&day.format(&pattern[..end]).ok_or_else(wrong)?);
+        rest = &pattern[end + 1..];
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+/// Reference tokens of a JSON Pointer. A type of its own, for clap takes a `Vec` to be repeated values.
+#[derive(Debug, Clone)]
+struct Pointer(Vec<String>);
+
+/// Features by name; empty for `none`.
+#[derive(Debug, Clone)]
+struct FeatureList(Vec<Feature>);
+
+fn parse_day(text: &str) -> Result<Day, String> {
+    Day::parse(text).ok_or_else(|| "expected a day such as 2026-01-31".to_owned())
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as 500ms, 10s, 5m or 1h".to_owned();
+    let (number, unit) = split_unit(text);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "expected a size such as 64MiB, 8GiB or 500MB".to_owned();
+    let (number, unit) = split_unit(text);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * factor as f64;
+    if bytes >= 1.0 && bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(wrong()) }
+}
+
+/// A number and the unit behind it.
+fn split_unit(text: &str) -> (&str, &str) {
+    let end =
+        text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < ResourceConfig::MEMORY_BYTES_MIN {
+        return Err("expected at least 64MiB".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn parse_concurrency(text: &str) -> Result<usize, String> {
+    parse_count(text, CONCURRENCY_MAX)
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    parse_count(text, THREADS_MAX)
+}
+
+fn parse_count(text: &str, most: usize) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("expected a number from 1 to {most}"))
+}
+
+fn parse_limit(text: &str) -> Result<Limit, String> {
+    let wrong = || "expected a count such as 10, or a share such as 0.5%".to_owned();
+    match text.strip_suffix('%') {
+        Some(percent) => {
+            let percent = percent.trim().parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+            percent.map(Limit::Percent).ok_or_else(wrong)
+        }
+        None => text.parse().map(Limit::Count).map_err(|_| wrong()),
+    }
+}
+
+fn parse_pointer(text: &str) -> Result<Pointer, String> {
+    pointer_tokens(text).map(Pointer)
+}
+
+/// The reference tokens of a JSON Pointer (RFC 6901); none for the whole document.
+fn pointer_tokens(text: &str) -> Result<Vec<String>, String> {
+    let Some(tokens) = text.strip_prefix('/') else {
+        return if text.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err(format!("expected a JSON Pointer, which begins with /, such as /{text}"))
+        };
+    };
+    tokens
+        .split('/')
+        .map(|token| {
+            let escapes_are_right = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+            if escapes_are_right {
+                Ok(token.replace("~1", "/").replace("~0", "~"))
+            } else {
+                Err("expected ~0 or ~1 behind every ~ of a JSON Pointer".to_owned())
+            }
+        })
+        .collect()
+}
+
+fn parse_values(text: &str) -> Result<ValuesField, String> {
+    let (name, field) = match text.split_once('=') {
+        Some((name, field)) if !name.starts_with('/') => (name, field),
+        _ => (text, text),
+    };
+    if name.is_empty() || field.is_empty() {
+        return Err("expected FIELD or NAME=FIELD".to_owned());
+    }
+    let path = if field.starts_with('/') {
+        FieldPath::Pointer(pointer_tokens(field)?)
+    } else {
+        FieldPath::Key(field.to_owned())
+    };
+    Ok(ValuesField { name: name.to_owned(), path })
+}
+
+fn parse_features(text: &str) -> Result<FeatureList, String> {
+    if text == "none" {
+        return Ok(FeatureList(Vec::new()));
+    }
+    let mut features = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let Some(feature) = Feature::from_name(name) else {
+            let known: Vec<_> = Feature::ALL.iter().map(|feature| feature.name()).collect();
+            return Err(format!("expected none or some of {}; got `{name}`", known.join(",")));
+        };
+        if features.contains(&feature) {
+            return Err(format!("expected each feature once, got {name} twice"));
+        }
+        features.push(feature);
+    }
+    Ok(FeatureList(features))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_times_are_read_with_their_units() {
+        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_bytes("1.5g"), Ok(3 << 29));
+        assert_eq!(parse_bytes("500MB"), Ok(500_000_000));
+        assert!(parse_bytes("0").is_err());
+        assert!(parse_bytes("-1").is_err());
+        assert!(parse_bytes("many").is_err());
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(parse_duration("0").is_err());
+        assert!(parse_duration("5 years").is_err());
+    }
+
+    #[test]
+    fn values_are_keys_or_pointers_and_may_have_a_name() {
+        let key = parse_values("id.orig_h").unwrap();
+        assert_eq!((key.name.as_str(), key.path.keys()), ("id.orig_h", &["id.orig_h".to_owned()][..]));
+        let pointer = parse_values("lat=/a~1b/c~0d").unwrap();
+        assert_eq!(
+            (pointer.name.as_str(), pointer.path.keys()),
+            ("lat", &["a/b".to_owned(), "c~d".to_owned()][..])
+        );
+        assert!(parse_values("=x").is_err());
+        assert!(parse_values("/a~2").is_err());
+    }
+}

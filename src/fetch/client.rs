@@ -1,0 +1,362 @@
+//! HTTP: one attempt at one page, redirects included. The only reqwest import.
+//!
+//! reqwest follows no redirect, decompresses nothing and keeps no read timer here. Its redirects know
+//! neither our two clients nor that https must not become http; its read timer runs on while a page
+//! waits for memory, so that a healthy connection would be dropped for our own waiting.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, TRANSFER_ENCODING,
+};
+use reqwest::{Client, Response, StatusCode, Version};
+use tokio::time::timeout;
+use url::Url;
+
+use super::answer;
+use super::decompress::{self, Coding};
+use super::fetcher::RawPage;
+use super::paid::PaidBytes;
+use super::retry::{Again, AttemptFault, Attempts, classify};
+use crate::budget::Reservation;
+use crate::config::HttpConfig;
+use crate::cpu::CpuPool;
+use crate::metrics::Metrics;
+use crate::model::{DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
+
+const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
+/// As many as curl's users and browsers are used to being safe with.
+const REDIRECT_COUNT_MAX: usize = 10;
+/// Bytes of one HTTP/2 stream on their way: 20 MB/s at 50 ms.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+
+/// Sends requests over plain TCP and TLS.
+#[derive(Debug)]
+pub(super) struct HttpClient {
+    config: HttpConfig,
+    metrics: Arc<Metrics>,
+    pool: CpuPool,
+    plain: OnceLock<Result<Client, String>>,
+    tls: OnceLock<Result<Client, String>>,
+}
+
+impl HttpClient {
+    pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>, pool: CpuPool) -> Self {
+        Self { config, metrics, pool, plain: OnceLock::new(), tls: OnceLock::new() }
+    }
+
+    /// Asks for `url` once and reads its whole body, still compressed.
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        reservation: &mut Reservation,
+        attempts: &mut Attempts<'_>,
+    ) -> Result<RawPage, AttemptFault> {
+        let (mut response, answered_url) = self.follow(url, attempts).await?;
+        match response.status() {
+            StatusCode::NO_CONTENT => return Ok(RawPage::no_content()),
+            StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {}
+            _ => return Err(self.status_fault(&mut response, reservation).await),
+        }
+        let codings = codings(&response).map_err(|reason| AttemptFault::new(reason, Again::Never))?;
+        let end_proven = has_proven_end(&response)?;
+        let form = form(&response, url, &answered_url);
+        let is_compressed_by_name = answer::has_compressed_extension(answered_url.path());
+        let mut body = PaidBytes::default();
+        match self.read_body(&mut response, &mut body, reservation).await {
+            Ok(()) => Ok(RawPage { body: body.finish(), codings, form, end_proven, is_compressed_by_name }),
+            Err(fault) => Err(fault.with_received(body.finish())),
+        }
+    }
+
+    /// Sends the request and those that the answers redirect to.
+    async fn follow(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<(Response, Url), AttemptFault> {
+        let mut url = url.clone();
+        for _ in 0..=REDIRECT_COUNT_MAX {
+            let response = self.send(&url, attempts).await?;
+            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else {
+                return Ok((response, url));
+            };
+            url = redirect_target(&url, location.as_bytes()).map_err(|reason| {
+                AttemptFault::new(format!("HTTP {}: {reason}", response.status()), Again::Never)
+            })?;
+        }
+        let reason = format!("expected an answer after {REDIRECT_COUNT_MAX} redirects, got one more");
+        Err(AttemptFault::new(reason, Again::Never))
+    }
+
+    async fn send(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<Response, AttemptFault> {
+        let client = self.client(url)?;
+        self.metrics.requests_sent.add(1);
+        let silence_max = self.config.read_timeout;
+        let response = match timeout(silence_max, client.get(url.clone()).send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.send_fault(error)),
+            Err(_) => {
+                let reason = format!("no answer within {} s (--read-timeout)", silence_max.as_secs_f64());
+                return Err(AttemptFault::new(reason, Again::Soon));
+            }
+        };
+        attempts.note_answer();
+        self.metrics.count_status(response.status().as_u16());
+        Ok(response)
+    }
+
+    fn client(&self, url: &Url) -> Result<&Client, AttemptFault> {
+        let client = if url.scheme() == "https" {
+            // Loading the CA certificates takes 15 ms and fails where there are none, so a list without
+            // https never does it.
+            self.tls.get_or_init(|| build(&self.config, true))
+        } else {
+            self.plain.get_or_init(|| build(&self.config, false))
+        };
+        client.as_ref().map_err(|reason| AttemptFault::new(reason.clone(), Again::Never))
+    }
+
+    async fn read_body(
+        &self,
+        response: &mut Response,
+        body: &mut PaidBytes,
+        reservation: &mut Reservation,
+    ) -> Result<(), AttemptFault> {
+        let silence_max = self.config.read_timeout;
+        let page_bytes_max = self.config.page_bytes_max;
+        let expected = response.content_length();
+        let too_long = |len: u64| {
+            (len > page_bytes_max).then(|| {
+                let reason = format!("the page is larger than {page_bytes_max} bytes (--max-page-bytes)");
+                AttemptFault::new(reason, Again::Never)
+            })
+        };
+        if let Some(fault) = expected.and_then(too_long) {
+            return Err(fault);
+        }
+        let expected_len = expected.and_then(|len| usize::try_from(len).ok());
+        loop {
+            let chunk = match timeout(silence_max, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(body_fault(error, body.len(), expected)),
+                Err(_) => return Err(silence_fault(silence_max, body.len())),
+            };
+            self.metrics.wire_bytes.add(chunk.len() as u64);
+            if let Some(fault) = too_long((body.len() + chunk.len()) as u64) {
+                return Err(fault);
+            }
+            body.make_room(chunk.len(), expected_len, reservation)
+                .await
+                .map_err(|error| AttemptFault::new(error.to_string(), Again::Never))?;
+            body.push(&chunk);
+        }
+    }
+
+    /// The fault of an answer that holds no page, with the head of what it holds instead.
+    async fn status_fault(&self, response: &mut Response, reservation: &mut Reservation) -> AttemptFault {
+        let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let again = classify(status.as_u16(), retry_after, SystemTime::now());
+        let mut reason = match status.canonical_reason() {
+            Some(words) => format!("HTTP {} {words}", status.as_u16()),
+            None => format!("HTTP {}", status.as_u16()),
+        };
+        if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+            reason.push_str(" without a Location");
+        }
+        let fault = AttemptFault::new(reason, again);
+        if reservation.grow(2 * FAILED_PAGE_HEAD_BYTES_MAX as u64).await.is_err() {
+            return fault;
+        }
+        let mut head = Vec::new();
+        // One silence for the whole head: a server that drips an error is not listened to for long.
+        // What came until then is kept.
+        let _ = timeout(self.config.read_timeout, self.read_head(response, &mut head)).await;
+        fault.with_received(self.readable(head, codings(response).unwrap_or_default()).await)
+    }
+
+    async fn read_head(&self, response: &mut Response, head: &mut Vec<u8>) {
+        while head.len() < FAILED_PAGE_HEAD_BYTES_MAX
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            self.metrics.wire_bytes.add(chunk.len() as u64);
+            let room = FAILED_PAGE_HEAD_BYTES_MAX - head.len();
+            head.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
+    }
+
+    async fn readable(&self, head: Vec<u8>, codings: Vec<Coding>) -> Vec<u8> {
+        if codings.is_empty() {
+            return head;
+        }
+        let decompressed = self.pool.run(move || {
+            codings
+                .into_iter()
+                .fold(head, |head, coding| decompress::head(coding, head.into(), FAILED_PAGE_HEAD_BYTES_MAX))
+        });
+        // An error answer is only shown; a decoder that panics on it leaves nothing to show.
+        decompressed.await.unwrap_or_default()
+    }
+
+    fn send_fault(&self, error: reqwest::Error) -> AttemptFault {
+        let again = if error.is_builder() { Again::Never } else { Again::Soon };
+        let reason = if error.is_connect() && error.is_timeout() {
+            format!(
+                "no connection within {} s (--connect-timeout)",
+                self.config.connect_timeout.as_secs_f64()
+            )
+        } else if error.is_connect() {
+            format!("could not connect: {}", deepest_cause(error))
+        } else {
+            format!("the request failed: {}", deepest_cause(error))
+        };
+        AttemptFault::new(reason, again)
+    }
+}
+
+fn build(config: &HttpConfig, with_tls: bool) -> Result<Client, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/x-ndjson, */*"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd, br, deflate"));
+    // Pages that wait for memory leave their streams unread. The connection's window has room for all
+    // of them, or they would starve the page at the head of the line, which shares their connection.
+    let stream_count = u32::try_from(config.concurrency).unwrap_or(u32::MAX).max(1);
+    let connection_window_bytes = STREAM_WINDOW_BYTES.saturating_mul(stream_count).min(i32::MAX as u32);
+    let builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(config.connect_timeout)
+        .pool_max_idle_per_host(config.concurrency)
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(connection_window_bytes);
+    let builder = if with_tls { builder } else { builder.tls_certs_only([]).http1_only() };
+    builder.build().map_err(|error| {
+        let cause = deepest_cause(error);
+        if with_tls {
+            format!(
+                "could not load the CA certificates that https needs (is ca-certificates installed?): {cause}"
+            )
+        } else {
+            format!("could not set up HTTP: {cause}")
+        }
+    })
+}
+
+/// Where a redirect leads, refused unless it keeps http or https and does not leave encryption.
+fn redirect_target(from: &Url, location: &[u8]) -> Result<Url, String> {
+    let location = std::str::from_utf8(location).map_err(|_| "its Location is no UTF-8".to_owned())?;
+    let mut to = from.join(location).map_err(|error| format!("its Location is no URL: {error}"))?;
+    match (from.scheme(), to.scheme()) {
+        (_, "https") | ("http", "http") => {}
+        ("https", "http") => return Err("its Location leads from https to http, which is refused".into()),
+        (_, other) => return Err(format!("expected a Location with http or https, got {other}")),
+    }
+    // Credentials stay with the origin that they were given for, and a server can't set any.
+    let (user, password) = if from.origin() == to.origin() {
+        (from.username().to_owned(), from.password().map(ToOwned::to_owned))
+    } else {
+        (String::new(), None)
+    };
+    let is_set = to.set_username(&user).is_ok() && to.set_password(password.as_deref()).is_ok();
+    if is_set { Ok(to) } else { Err("its Location has no host".into()) }
+}
+
+fn header_values(response: &Response, name: HeaderName) -> Vec<&str> {
+    // A value that is no text is no coding that we know either.
+    response.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("(no text)")).collect()
+}
+
+fn codings(response: &Response) -> Result<Vec<Coding>, String> {
+    answer::codings(header_values(response, CONTENT_ENCODING))
+}
+
+/// Whether the protocol tells a complete body from a cut one: by its length, its last chunk, its
+/// last frame. hyper reports a body that is cut; one that ends with its connection it can't judge.
+fn has_proven_end(response: &Response) -> Result<bool, AttemptFault> {
+    let transfer_codings = header_values(response, TRANSFER_ENCODING);
+    let is_chunked =
+        answer::is_chunked(transfer_codings).map_err(|reason| AttemptFault::new(reason, Again::Never))?;
+    Ok(is_chunked || response.content_length().is_some() || response.version() >= Version::HTTP_2)
+}
+
+fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match answer::declared_form(content_type, answered.path()) {
+        DeclaredForm::Unknown => answer::declared_form(None, asked.path()),
+        declared => declared,
+    }
+}
+
+fn body_fault(error: reqwest::Error, received: usize, expected: Option<u64>) -> AttemptFault {
+    let cause = deepest_cause(error);
+    let reason = match expected {
+        Some(expected) => format!("the body broke off after {received} of {expected} bytes: {cause}"),
+        None => format!("the body broke off after {received} bytes: {cause}"),
+    };
+    AttemptFault::new(reason, Again::Soon)
+}
+
+fn silence_fault(silence_max: Duration, received: usize) -> AttemptFault {
+    let silence_s = silence_max.as_secs_f64();
+    AttemptFault::new(
+        format!(
+            "the body broke off after {received} bytes: no byte more within {silence_s} s (--read-timeout)"
+        ),
+        Again::Soon,
+    )
+}
+
+/// What happened, without the layers that passed it on and without the URL, which may hold secrets.
+fn deepest_cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(from: &str, location: &str) -> Result<String, String> {
+        redirect_target(&Url::parse(from).unwrap(), location.as_bytes()).map(String::from)
+    }
+
+    #[test]
+    fn redirect_never_leaves_encryption() {
+        let refused = target("https://h/a", "http://h/b").unwrap_err();
+        assert_eq!(refused, "its Location leads from https to http, which is refused");
+        assert_eq!(target("http://h/a", "https://h/b").unwrap(), "https://h/b");
+        assert_eq!(target("https://h/a", "//o/b").unwrap(), "https://o/b");
+    }
+
+    #[test]
+    fn redirect_goes_to_http_and_https_alone() {
+        for location in ["file:///etc/passwd", "ftp://h/", "data:,x", "mailto:a@b"] {
+            assert!(target("http://h/", location).unwrap_err().starts_with("expected a Location with http"));
+        }
+        assert!(target("http://h/", "http://").unwrap_err().starts_with("its Location is no URL"));
+        assert!(redirect_target(&Url::parse("http://h/").unwrap(), b"\xff").is_err());
+    }
+
+    #[test]
+    fn credentials_stay_with_their_origin() {
+        assert_eq!(target("http://u:p@h/a", "/b").unwrap(), "http://u:p@h/b");
+        assert_eq!(target("http://u:p@h/a", "http://h:80/b").unwrap(), "http://u:p@h/b");
+        for elsewhere in ["http://h:81/b", "https://h/b", "http://o/b", "//o/b", "http://x:y@o/b"] {
+            let to = target("http://u:p@h/a", elsewhere).unwrap();
+            assert!(!to.contains('@'), "{to}");
+        }
+        assert_eq!(target("http://u:p@h/a", "http://x:y@h/b").unwrap(), "http://u:p@h/b");
+    }
+
+    #[test]
+    fn plain_client_needs_no_certificates() {
+        assert!(build(&HttpConfig::default(), false).is_ok());
+    }
+}

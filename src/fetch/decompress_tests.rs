@@ -1,0 +1,206 @@
+//! Whole, cut, damaged and padded streams of every coding.
+
+use std::io::Write as _;
+use std::sync::LazyLock;
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+use super::*;
+use crate::budget::ByteBudget;
+
+/// [`text`] by the reference encoder (`brotli -q 11`); the decoder has no encoder beside it.
+const BROTLI_BODY: &[u8] = b"\
+    \x1f\x31\x05\x40\x9c\x05\xee\xde\x2d\x8e\x16\x7e\x9f\xd3\xae\x22\x50\xa5\xed\x99\x31\x9d\xf2\xd5\
+    \x85\xcb\xaf\x0c\xa5\xd1\xa4\x8e\x42\x5f\x8a\x74\x91\xf1\xff\xff\xdc\xd3\x96\xf7\x8e\x8d\xc2\xdd\
+    \x36\xa3\x92\x85\x96\x84\x9f\xbd\x2e\x60\x36\x9e\xbf\x33\xf5\x3e\x0b\xff\xf2\xab\x97\xdf\xbc\x9f\
+    \xfa\xab\x0b\x16\x87\xc5\xf2\xb8\x5c\x9d\x56\xeb\xf3\x7a\x73\xd9\x6c\x5f\x6f\xef\xdc\xec\xec\xde\
+    \xee\xee\xdd\xed\x3d\x70\xdc\x0f\x3c\xe1\xaf\x6f\x0f\x34\x30\x42\x94\x10\xce\x98\x14\x42\xd7\x34\
+    \xd3\x30\x6c\xcb\x72\xdd\xde\x3b\xeb\xc5\xfa\x60\x81\x00\x60\x84\x28\x21\x9c\x31\x29\x84\xae\x69\
+    \xa6\x61\xd8\x96\xe5\xba\xbd\x77\xd5\x4b\xf5\xa1\x02\x01\xc0\x08\x51\x42\x38\x63\x52\x08\x5d\xd3\
+    \x4c\xc3\xb0\x2d\xcb\x75\x5f\x07";
+
+fn text() -> Vec<u8> {
+    (0..40).flat_map(|n| format!("{{\"id\":{n},\"values\":[{n},2.5,-{n}e3]}}\n").into_bytes()).collect()
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(text: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn raw_deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(text: &[u8]) -> Vec<u8> {
+    zstd::encode_all(text, 3).unwrap()
+}
+
+async fn run(coding: Coding, input: &[u8], page_bytes_max: u64) -> Result<Vec<u8>, DecompressError> {
+    static POOL: LazyLock<CpuPool> = LazyLock::new(|| CpuPool::new(2).unwrap());
+    let mut reservation = ByteBudget::new(256 << 20).reserve(0).await;
+    decompress(coding, Bytes::copy_from_slice(input), page_bytes_max, &mut reservation, &POOL).await
+}
+
+async fn whole(coding: Coding, input: &[u8]) -> Result<Vec<u8>, DecompressError> {
+    run(coding, input, 1 << 30).await
+}
+
+fn samples() -> Vec<(Coding, Vec<u8>, Vec<u8>)> {
+    vec![
+        (Coding::Gzip, gzip(&text()), text()),
+        (Coding::Zstd, zstd(&text()), text()),
+        (Coding::Deflate, zlib(&text()), text()),
+        (Coding::Deflate, raw_deflate(&text()), text()),
+        (Coding::Brotli, BROTLI_BODY.to_vec(), text()),
+    ]
+}
+
+#[tokio::test]
+async fn whole_stream_is_read_to_its_end() {
+    for (coding, compressed, text) in samples() {
+        assert_eq!(whole(coding, &compressed).await, Ok(text), "{coding:?}");
+    }
+}
+
+#[tokio::test]
+async fn stream_cut_at_any_byte_is_never_complete() {
+    for (coding, compressed, _) in samples() {
+        for len in 0..compressed.len() {
+            let cut = whole(coding, &compressed[..len]).await;
+            assert_eq!(cut, Err(DecompressError::Cut(coding.name())), "{coding:?} cut to {len}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn trailing_bytes_are_a_fault() {
+    for (coding, mut compressed, _) in samples() {
+        for garbage in [&b"x"[..], b"{}", b"\0\0\x01"] {
+            let len = compressed.len();
+            compressed.extend_from_slice(garbage);
+            let error = whole(coding, &compressed).await.unwrap_err();
+            assert_eq!(error, DecompressError::Trailing(coding.name()), "{coding:?} {garbage:?}");
+            compressed.truncate(len);
+        }
+    }
+}
+
+#[tokio::test]
+async fn gzip_alone_may_be_padded_with_zeros() {
+    for (coding, mut compressed, text) in samples() {
+        compressed.extend_from_slice(&[0; 512]);
+        let read = whole(coding, &compressed).await;
+        if coding == Coding::Gzip {
+            assert_eq!(read, Ok(text));
+        } else {
+            assert_eq!(read, Err(DecompressError::Trailing(coding.name())));
+        }
+    }
+}
+
+#[tokio::test]
+async fn members_and_frames_are_read_one_after_the_other() {
+    let twice = |compressed: Vec<u8>| [compressed.clone(), compressed].concat();
+    let expected = [text(), text()].concat();
+    assert_eq!(whole(Coding::Gzip, &twice(gzip(&text()))).await, Ok(expected.clone()));
+    assert_eq!(whole(Coding::Zstd, &twice(zstd(&text()))).await, Ok(expected));
+    let skippable = [&[0x53, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 7, 7], zstd(&text()).as_slice()].concat();
+    assert_eq!(whole(Coding::Zstd, &skippable).await, Ok(text()));
+    let followed = [zstd(&text()).as_slice(), &skippable].concat();
+    assert_eq!(whole(Coding::Zstd, &followed).await, Ok([text(), text()].concat()));
+}
+
+#[tokio::test]
+async fn second_member_that_is_cut_is_never_complete() {
+    for (coding, one) in [(Coding::Gzip, gzip(&text())), (Coding::Zstd, zstd(&text()))] {
+        let two = [one.clone(), one.clone()].concat();
+        for len in one.len() + 1..two.len() {
+            let cut = whole(coding, &two[..len]).await;
+            assert_eq!(cut, Err(DecompressError::Cut(coding.name())), "{coding:?} cut to {len}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn flipped_bit_is_found_by_the_checksum() {
+    let compressed = gzip(&text());
+    for position in [compressed.len() - 1, compressed.len() - 5, compressed.len() / 2] {
+        let mut damaged = compressed.clone();
+        damaged[position] ^= 1;
+        assert!(whole(Coding::Gzip, &damaged).await.is_err(), "{position}");
+    }
+}
+
+#[tokio::test]
+async fn output_of_many_steps_is_whole() {
+    let text: Vec<u8> = (0..2_000_000_u32).flat_map(|n| format!("{n},").into_bytes()).collect();
+    for (coding, compressed) in [
+        (Coding::Gzip, gzip(&text)),
+        (Coding::Zstd, zstd(&text)),
+        (Coding::Deflate, raw_deflate(&text)),
+        (Coding::Deflate, zlib(&text)),
+    ] {
+        assert!(whole(coding, &compressed).await.as_ref() == Ok(&text), "{coding:?}");
+    }
+}
+
+#[tokio::test]
+async fn page_of_just_the_allowed_size_passes_and_a_bomb_ends_at_the_cap() {
+    let text = vec![b' '; 300_000];
+    for (coding, compressed) in
+        [(Coding::Gzip, gzip(&text)), (Coding::Zstd, zstd(&text)), (Coding::Deflate, zlib(&text))]
+    {
+        assert_eq!(run(coding, &compressed, 300_000).await.map(|body| body.len()), Ok(300_000));
+        assert_eq!(run(coding, &compressed, 299_999).await, Err(DecompressError::TooLong(299_999)));
+    }
+    let bomb = gzip(&vec![0; 64 << 20]);
+    assert_eq!(run(Coding::Gzip, &bomb, 1 << 20).await, Err(DecompressError::TooLong(1 << 20)));
+}
+
+#[tokio::test]
+async fn page_that_outgrows_its_reservation_is_refused() {
+    let pool = CpuPool::new(1).unwrap();
+    let mut reservation = ByteBudget::new(2 << 20).reserve(0).await;
+    let bomb = Bytes::from(gzip(&vec![0; 8 << 20]));
+    let error = decompress(Coding::Gzip, bomb, 1 << 30, &mut reservation, &pool).await.unwrap_err();
+    assert!(matches!(error, DecompressError::TooLarge(_)), "{error}");
+}
+
+#[test]
+fn coding_is_recognised_by_its_magic_bytes_and_by_what_is_left_of_them() {
+    for len in 1..12 {
+        assert_eq!(Coding::of_magic(&gzip(b"{}")[..len]), Some(Coding::Gzip), "{len}");
+        assert_eq!(Coding::of_magic(&zstd(b"{}")[..len]), Some(Coding::Zstd), "{len}");
+    }
+    for body in [&b""[..], b"{", b"[1]", b"(x", b"\x1fx"] {
+        assert_eq!(Coding::of_magic(body), None, "{body:?}");
+    }
+}
+
+#[test]
+fn head_of_an_error_answer_is_readable_even_when_it_is_cut() {
+    let compressed = Bytes::from(gzip(&text()));
+    assert_eq!(head(Coding::Gzip, compressed.clone(), 10), text()[..10]);
+    let cut = head(Coding::Gzip, compressed.slice(..compressed.len() / 2), 1 << 16);
+    assert!(!cut.is_empty() && text().starts_with(&cut));
+    assert_eq!(head(Coding::Gzip, Bytes::from_static(b"plain"), 10), b"");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_panic_or_hang(coding in 0_usize..4, input in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let coding = [Coding::Gzip, Coding::Zstd, Coding::Brotli, Coding::Deflate][coding];
+        head(coding, input.into(), 1 << 16);
+    }
+}

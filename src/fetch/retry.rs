@@ -1,0 +1,296 @@
+//! Retry as three things: what may be tried again, how long to wait, when to stop.
+//!
+//! Nothing here sends a request. Time is tokio's clock and randomness a seeded generator, so that a
+//! test can hold both.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::calendar::parse_http_date;
+use crate::config::RetryConfig;
+use crate::model::{PageFault, PageId};
+
+/// Why one attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AttemptFault {
+    /// What failed, without the number of attempts.
+    pub(super) reason: String,
+    /// What was received of the body.
+    pub(super) received: Vec<u8>,
+    /// Whether and when it may be tried again.
+    pub(super) again: Again,
+}
+
+/// Whether an attempt may be followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// The answer will be the same.
+    Never,
+    /// It may have been bad luck.
+    Soon,
+    /// The server asks for this pause.
+    After(Duration),
+}
+
+impl AttemptFault {
+    pub(super) fn new(reason: impl Into<String>, again: Again) -> Self {
+        Self { reason: reason.into(), received: Vec::new(), again }
+    }
+
+    pub(super) fn with_received(mut self, received: Vec<u8>) -> Self {
+        self.received = received;
+        self
+    }
+}
+
+/// Whether an answer with this status may be followed by another attempt.
+///
+/// 501 and 505 are about the request itself and stay as they are; all other 5xx, 408 and 429 pass.
+pub(super) fn classify(status: u16, retry_after: Option<&str>, now: SystemTime) -> Again {
+    match status {
+        501 | 505 => Again::Never,
+        408 | 429 | 500..=599 => {
+            retry_after.and_then(|value| parse_retry_after(value, now)).map_or(Again::Soon, Again::After)
+        }
+        _ => Again::Never,
+    }
+}
+
+/// `Retry-After` in seconds or as an HTTP date; a date that has passed is no wait at all.
+fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are longer than any run waits.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
+    }
+    parse_http_date(value).map(|date| date.duration_since(now).unwrap_or_default())
+}
+
+/// The attempts of one page.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    config: &'a RetryConfig,
+    page: PageId,
+    random: fastrand::Rng,
+    began: Instant,
+    count: u32,
+    answered: bool,
+}
+
+impl<'a> Attempts<'a> {
+    /// No attempt yet; the clock of `retry_max_time` starts now.
+    pub(super) fn new(config: &'a RetryConfig, page: PageId, seed: u64) -> Self {
+        Self {
+            config,
+            page,
+            random: fastrand::Rng::with_seed(seed),
+            began: Instant::now(),
+            count: 0,
+            answered: false,
+        }
+    }
+
+    /// Begins an attempt and returns its number, from 1.
+    pub(super) fn begin(&mut self) -> u32 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Notes that a server, or the file system, gave an answer.
+    pub(super) fn note_answer(&mut self) {
+        self.answered = true;
+    }
+
+    /// How long to wait until the next attempt begins.
+    ///
+    /// # Errors
+    /// There is none: the page fails, for the reason of the last attempt. What was received is left to
+    /// the caller.
+    pub(super) fn delay_before_next(&mut self, fault: &AttemptFault) -> Result<Duration, PageFault> {
+        let delay = self.delay(fault.again).map_err(|limit| self.give_up(&fault.reason, limit.as_deref()))?;
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        warn!(page = %self.page, attempt = self.count, reason = fault.reason, delay_ms, "retrying fetch");
+        Ok(delay)
+    }
+
+    /// The page's fault when all time for it is over.
+    pub(super) fn out_of_time(&self, max_time: Duration) -> PageFault {
+        let reason = format!("no complete answer within {} s (--max-time)", max_time.as_secs_f64());
+        self.give_up(&reason, None)
+    }
+
+    /// `Err` holds the limit that was met, where it is worth telling.
+    fn delay(&mut self, again: Again) -> Result<Duration, Option<String>> {
+        let asked = match again {
+            Again::Never => return Err(None),
+            Again::Soon => Duration::ZERO,
+            Again::After(pause) => pause,
+        };
+        if self.count > self.config.retry_count {
+            return Err(None);
+        }
+        let delay = asked.max(self.jitter());
+        let left = self.config.retry_max_time.saturating_sub(self.began.elapsed());
+        if delay <= left {
+            return Ok(delay);
+        }
+        let limit = self.config.retry_max_time.as_secs_f64();
+        Err(Some(if asked > left {
+            let asked = asked.as_secs_f64();
+            format!("the server asks to wait {asked:.0} s, more than the {limit} s of --retry-max-time leave")
+        } else {
+            format!("no attempt more fits into the {limit} s of --retry-max-time")
+        }))
+    }
+
+    /// Full jitter: evenly from nothing to the exponential bound, so that clients that failed together
+    /// do not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+    fn jitter(&mut self) -> Duration {
+        let doublings = self.count.saturating_sub(1).min(31);
+        let bound = self.config.base.saturating_mul(1 << doublings).min(self.config.cap);
+        bound.mul_f64(self.random.f64())
+    }
+
+    fn give_up(&self, fault: &str, limit: Option<&str>) -> PageFault {
+        let mut reason = fault.to_owned();
+        if self.count > 1 {
+            reason.push_str(&format!(" after {} attempts", self.count));
+        }
+        if let Some(limit) = limit {
+            reason.push_str("; ");
+            reason.push_str(limit);
+        }
+        PageFault { reason, byte_offset: None, received: None, answered: self.answered }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: PageId = PageId { ordinal: 0, line: 7, page: 1 };
+
+    fn config() -> RetryConfig {
+        RetryConfig::default()
+    }
+
+    fn fault(again: Again) -> AttemptFault {
+        AttemptFault::new("HTTP 503 Service Unavailable", again)
+    }
+
+    #[test]
+    fn passing_faults_are_tried_again_and_lasting_ones_are_not() {
+        let now = SystemTime::now();
+        for status in [408, 429, 500, 502, 503, 504, 599] {
+            assert_eq!(classify(status, None, now), Again::Soon, "{status}");
+        }
+        for status in [100, 206, 301, 304, 400, 401, 403, 404, 410, 501, 505] {
+            assert_eq!(classify(status, Some("3"), now), Again::Never, "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let seconds = |value| match classify(503, Some(value), now) {
+            Again::After(pause) => Some(pause.as_secs()),
+            _ => None,
+        };
+        assert_eq!(seconds(" 120 "), Some(120));
+        assert_eq!(seconds("0"), Some(0));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:50:00 GMT"), Some(23));
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(seconds("99999999999999999999999"), Some(u64::from(u32::MAX)));
+        for wrong in ["", "-1", "1.5", "soon"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn drawn_delay_is_within_its_doubling_bound_and_below_the_cap() {
+        let config = config();
+        for seed in 0..200 {
+            let mut attempts = Attempts::new(&config, PAGE, seed);
+            for bound_s in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
+                attempts.begin();
+                assert!(attempts.jitter() <= Duration::from_secs_f64(bound_s));
+            }
+            attempts.count = u32::MAX;
+            assert!(attempts.jitter() <= config.cap);
+        }
+    }
+
+    #[test]
+    fn jitter_uses_the_whole_range() {
+        let config = config();
+        let mut attempts = Attempts::new(&config, PAGE, 1);
+        attempts.begin();
+        let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter()).collect();
+        assert!(drawn.iter().any(|delay| *delay < config.base / 10));
+        assert!(drawn.iter().any(|delay| *delay > config.base.mul_f64(0.9)));
+    }
+
+    /// Goes through attempts that all fail like this and returns how long it took and the end.
+    async fn exhaust(config: &RetryConfig, again: Again) -> (Duration, PageFault) {
+        let mut attempts = Attempts::new(config, PAGE, 1);
+        let before = Instant::now();
+        loop {
+            attempts.begin();
+            attempts.note_answer();
+            match attempts.delay_before_next(&fault(again)) {
+                Ok(delay) => tokio::time::sleep(delay).await,
+                Err(end) => return (before.elapsed(), end),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_end_with_their_number_in_the_reason() {
+        let (_, end) = exhaust(&config(), Again::Soon).await;
+        assert_eq!(end.reason, "HTTP 503 Service Unavailable after 5 attempts");
+        assert!(end.answered);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_that_asks_for_a_pause_is_given_it() {
+        let (elapsed, end) = exhaust(&config(), Again::After(Duration::from_secs(60))).await;
+        assert_eq!(end.reason, "HTTP 503 Service Unavailable after 5 attempts");
+        assert!(elapsed >= Duration::from_secs(240), "{elapsed:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn server_that_asks_for_too_long_a_pause_fails_the_page_at_once() {
+        let (elapsed, end) = exhaust(&config(), Again::After(Duration::from_secs(3600))).await;
+        assert_eq!(
+            end.reason,
+            "HTTP 503 Service Unavailable; the server asks to wait 3600 s, \
+             more than the 300 s of --retry-max-time leave"
+        );
+        assert_eq!(elapsed, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_attempt_begins_after_the_longest_time() {
+        let config = RetryConfig { retry_count: 1000, ..config() };
+        let (elapsed, end) = exhaust(&config, Again::Soon).await;
+        assert!(elapsed <= config.retry_max_time);
+        assert!(elapsed >= config.retry_max_time - config.cap);
+        assert!(
+            end.reason.ends_with("no attempt more fits into the 300 s of --retry-max-time"),
+            "{}",
+            end.reason
+        );
+    }
+
+    #[test]
+    fn lasting_fault_ends_the_first_attempt_without_a_count() {
+        let config = config();
+        let mut attempts = Attempts::new(&config, PAGE, 1);
+        attempts.begin();
+        let end =
+            attempts.delay_before_next(&AttemptFault::new("HTTP 404 Not Found", Again::Never)).unwrap_err();
+        assert_eq!((end.reason.as_str(), end.answered), ("HTTP 404 Not Found", false));
+    }
+}

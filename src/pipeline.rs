@@ -1,0 +1,405 @@
+//! One run, from the list to the published file: the only place that spawns tasks and owns queues.
+//!
+//! One page is one task. A bounded queue carries the handles of the tasks in page order, so pages are
+//! fetched and decoded side by side and written in the order of the list. Everything a run starts it
+//! also ends: dropping the run's future aborts its tasks, and dropping the output sweeps its scratch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::budget::{ByteBudget, Reservation};
+use crate::calendar::now_rfc3339;
+use crate::config::{Config, ContractConfig, TransformConfig};
+use crate::cpu::CpuPool;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::{Fetcher, Requests, UrlList};
+use crate::metrics::Metrics;
+use crate::model::{PageBatch, PageFault, PageId, PageRequest};
+use crate::report::{
+    ColumnReport, EXIT_PARTIAL, FAILURES_MAX, FailureReport, PartReport, Report, RequestCounts, Status,
+};
+use crate::schema::type_name;
+use crate::sink::LocalOutput;
+use crate::transform;
+use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
+
+/// Pages decoded but not yet written, for each request in flight: enough that a slow page at the head
+/// of the line does not idle the network at once, few enough that their columns stay a small part of
+/// the memory.
+const QUEUED_PAGES_PER_REQUEST: usize = 2;
+
+/// A run that is set up and may begin.
+#[derive(Debug)]
+pub struct Pipeline {
+    config: Config,
+    metrics: Arc<Metrics>,
+    stop: StopSignal,
+}
+
+/// Tells a run to stop: resolves to the kind of signal that asked for it.
+#[derive(Debug, Clone)]
+pub struct StopSignal(tokio::sync::watch::Receiver<Option<ErrorKind>>);
+
+impl StopSignal {
+    /// A signal, and the sender that sets it off.
+    pub fn new() -> (tokio::sync::watch::Sender<Option<ErrorKind>>, Self) {
+        let (sender, receiver) = tokio::sync::watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// Waits until the run is told to stop; for ever when nobody can tell it any more.
+    async fn stopped(&mut self) -> ErrorKind {
+        match self.0.wait_for(Option::is_some).await.map(|kind| *kind) {
+            Ok(Some(kind)) => kind,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// What a page came to, with the bytes that its columns hold.
+struct PageOutcome {
+    batch: Result<PageBatch, PageFault>,
+    reservation: Reservation,
+}
+
+/// A page on its way: its task, and what to call it.
+struct QueuedPage {
+    id: PageId,
+    shown: Arc<str>,
+    task: AbortOnDropHandle<Result<PageOutcome>>,
+}
+
+impl Pipeline {
+    /// A run of `config` that counts in `metrics` and ends early when `stop` says so.
+    pub fn new(config: Config, metrics: Arc<Metrics>, stop: StopSignal) -> Self {
+        Self { config, metrics, stop }
+    }
+
+    /// Runs to the end and says what happened. Never panics on input; never leaves scratch behind.
+    pub async fn run(mut self) -> Report {
+        let started = Instant::now();
+        let mut report = Report {
+            run_id: format!("{:016x}", fastrand::u64(..)),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: now_rfc3339(),
+            ..Report::default()
+        };
+        let mut stop = self.stop.clone();
+        let outcome = tokio::select! {
+            biased;
+            // The line is dropped where it stands: its tasks are aborted, its scratch is swept.
+            kind = stop.stopped() => Err(Error::new(kind, "stopped by a signal; nothing was published")),
+            outcome = self.run_line(&mut report) => outcome,
+        };
+        if let Err(error) = outcome {
+            report.fail(&error);
+            let pages = &mut report.pages;
+            pages.left = pages.listed.saturating_sub(pages.fetched + pages.failed + pages.duplicate);
+        }
+        report.bytes.wire = self.metrics.wire_bytes.get();
+        report.bytes.body = self.metrics.body_bytes.get();
+        report.requests = RequestCounts {
+            sent: self.metrics.requests_sent.get(),
+            retried: self.metrics.requests_retried.get(),
+            by_status: self.metrics.by_status(),
+        };
+        report.elapsed_ms = started.elapsed().as_millis() as u64;
+        report
+    }
+
+    async fn run_line(&mut self, report: &mut Report) -> Result<()> {
+        let list = UrlList::open(&self.config.input)?;
+        let list_digest = list.digest().to_owned();
+        report.pages.listed = list.listed();
+        self.metrics.pages_listed.add(list.listed());
+        let mut output = LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref())?;
+        let line = Line::new(&self.config, Arc::clone(&self.metrics))?;
+        let mut table = TableWriter::new(
+            line.pool.clone(),
+            Arc::clone(&self.config.transform.features),
+            self.config.output.row_group,
+        );
+        let mut rejects = RejectsWriter::default();
+
+        let capacity = self.config.http.concurrency * QUEUED_PAGES_PER_REQUEST;
+        let (sender, receiver) = mpsc::channel(capacity);
+        let (duplicate_count, tally) = tokio::try_join!(
+            line.ask_for_pages(list.requests()?, sender),
+            line.write_pages(receiver, report, &mut output, &mut table, &mut rejects),
+        )?;
+        report.pages.duplicate = duplicate_count;
+
+        let verdict = tally.verdict(report, &self.config.contract);
+        let rejects = rejects.finish()?;
+        report.rejects = rejects.is_some().then(|| output.rejects().display().to_string());
+        if let Err(error) = verdict {
+            output.publish_rejects(rejects.as_deref())?;
+            return Err(error);
+        }
+        let footer = footer(&self.config, report, &list_digest);
+        let stats = table.finish(&mut output, &footer).await?;
+        let written = stats.as_ref().map_or(0, |stats| stats.row_count);
+        if written != report.records.written {
+            let message = format!("{} rows were decoded but {written} were written", report.records.written);
+            return Err(Error::failed(format!("a defect in etl: {message}; nothing was published")));
+        }
+        output.publish_rejects(rejects.as_deref())?;
+        self.publish(report, &output, stats)
+    }
+
+    fn publish(&self, report: &mut Report, output: &LocalOutput, stats: Option<TableStats>) -> Result<()> {
+        let lost_something = report.pages.failed + report.records.rejected > 0;
+        report.exit_code = if lost_something { EXIT_PARTIAL } else { 0 };
+        report.status = if lost_something { Status::Partial } else { Status::Ok };
+        let Some(stats) = stats else {
+            report.status = Status::NothingNew;
+            return Ok(());
+        };
+        output.publish_part(&stats.path)?;
+        let path = self.config.output.out.display().to_string();
+        report.bytes.written = stats.bytes;
+        report.schema = stats
+            .schema
+            .fields()
+            .iter()
+            .map(|field| ColumnReport { name: field.name().clone(), data_type: type_name(field.data_type()) })
+            .collect();
+        report.parts = vec![PartReport {
+            path: path.clone(),
+            rows: stats.row_count,
+            row_groups: stats.row_group_count as u64,
+            bytes: stats.bytes,
+        }];
+        report.outputs = vec![path];
+        Ok(())
+    }
+}
+
+/// What the tasks of a run share.
+#[derive(Debug)]
+struct Line {
+    fetcher: Arc<Fetcher>,
+    pool: CpuPool,
+    budget: ByteBudget,
+    requests: Arc<Semaphore>,
+    transform: Arc<TransformConfig>,
+    metrics: Arc<Metrics>,
+}
+
+impl Line {
+    fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self> {
+        let pool = CpuPool::new(config.resources.thread_count)?;
+        Ok(Self {
+            fetcher: Arc::new(Fetcher::new(&config.http, Arc::clone(&metrics), pool.clone())),
+            budget: ByteBudget::new(config.resources.memory_bytes),
+            requests: Arc::new(Semaphore::new(config.http.concurrency)),
+            transform: Arc::new(config.transform.clone()),
+            pool,
+            metrics,
+        })
+    }
+
+    /// Starts a task for every page, in page order. Returns how many URLs were listed twice.
+    async fn ask_for_pages(&self, mut requests: Requests, queue: mpsc::Sender<QueuedPage>) -> Result<u64> {
+        while let Some(request) = requests.next() {
+            let request = request?;
+            // Both are had in page order, and a page holds neither while it waits for the other to be
+            // free, so an earlier page never waits for a later one.
+            let permit = Arc::clone(&self.requests)
+                .acquire_owned()
+                .await
+                .expect("the semaphore of the requests is never closed");
+            let reservation = self.budget.reserve(request.id.ordinal).await;
+            let page = QueuedPage {
+                id: request.id,
+                shown: Arc::clone(&request.shown),
+                task: AbortOnDropHandle::new(tokio::spawn(self.life_of_a_page(request, permit, reservation))),
+            };
+            if queue.send(page).await.is_err() {
+                // The writer stopped; its error is the one to report.
+                break;
+            }
+        }
+        Ok(requests.duplicates())
+    }
+
+    /// Fetch, decode, compute: everything that a page goes through before it is written.
+    fn life_of_a_page(
+        &self,
+        request: PageRequest,
+        permit: OwnedSemaphorePermit,
+        mut reservation: Reservation,
+    ) -> impl Future<Output = Result<PageOutcome>> + Send + 'static {
+        let fetcher = Arc::clone(&self.fetcher);
+        let transform = Arc::clone(&self.transform);
+        let pool = self.pool.clone();
+        async move {
+            let fetched = fetcher.fetch(&request, &mut reservation).await;
+            drop(permit);
+            let batch = match fetched {
+                Ok(page) => pool.run(move || transform::transform(&page, &transform)).await?,
+                Err(fault) => Err(fault),
+            };
+            Ok(PageOutcome { batch, reservation })
+        }
+    }
+
+    /// Takes the pages in their order and writes what they came to.
+    async fn write_pages(
+        &self,
+        mut queue: mpsc::Receiver<QueuedPage>,
+        report: &mut Report,
+        output: &mut LocalOutput,
+        table: &mut TableWriter,
+        rejects: &mut RejectsWriter,
+    ) -> Result<Tally> {
+        let mut tally = Tally::default();
+        while let Some(QueuedPage { id, shown, task }) = queue.recv().await {
+            self.budget.advance_head(id.ordinal);
+            let PageOutcome { batch, reservation } =
+                task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
+            match batch {
+                Ok(batch) => {
+                    tally.count_batch(report, id, &batch);
+                    rejects.push_records(output, id, &shown, &batch.rejects)?;
+                    self.metrics.records_written.add(batch.row_count as u64);
+                    table.push(output, batch).await?;
+                }
+                Err(fault) => {
+                    tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
+                    tally.count_fault(report, id, &shown, &fault);
+                    rejects.push_page(output, id, &shown, &fault)?;
+                }
+            }
+            // The rows are the writer's now, which is bounded by its row groups.
+            drop(reservation);
+            self.metrics.pages_done.add(1);
+        }
+        Ok(tally)
+    }
+}
+
+/// What is counted while pages are written and belongs to no other count.
+#[derive(Debug, Default)]
+struct Tally {
+    was_answered: bool,
+    duplicate_key_count: u64,
+    overflow_count: u64,
+    records_hint: Option<(PageId, String)>,
+}
+
+impl Tally {
+    fn count_batch(&mut self, report: &mut Report, id: PageId, batch: &PageBatch) {
+        self.was_answered = true;
+        report.pages.fetched += 1;
+        report.records.seen += batch.record_count;
+        report.records.written += batch.row_count as u64;
+        report.records.rejected += batch.rejects.len() as u64;
+        self.duplicate_key_count += batch.duplicate_key_count;
+        self.overflow_count += batch.overflow_count;
+        if let (None, Some(pointer)) = (&self.records_hint, &batch.records_hint) {
+            self.records_hint = Some((id, pointer.clone()));
+        }
+    }
+
+    fn count_fault(&mut self, report: &mut Report, id: PageId, shown: &str, fault: &PageFault) {
+        self.was_answered |= fault.answered;
+        report.pages.failed += 1;
+        if report.failures.len() < FAILURES_MAX {
+            report.failures.push(FailureReport {
+                url: shown.to_owned(),
+                line: id.line,
+                page: id.page,
+                reason: fault.reason.clone(),
+            });
+        }
+    }
+
+    /// Whether the run may publish, once all pages are counted.
+    fn verdict(self, report: &mut Report, contract: &ContractConfig) -> Result<()> {
+        report.check_identity()?;
+        self.add_hints(report);
+        let (pages, records) = (report.pages, report.records);
+        if pages.failed > 0 && pages.fetched == 0 {
+            let kind = if self.was_answered { ErrorKind::Failed } else { ErrorKind::Unreachable };
+            let answer = if self.was_answered { "" } else { " and no server answered" };
+            let first = report.failures.first().map(|failure| failure.reason.as_str()).unwrap_or_default();
+            let message = format!("every page failed{answer}; the first: {first}");
+            return Err(Error::new(kind, message));
+        }
+        let broken = |message: String| Err(Error::new(ErrorKind::Contract, message));
+        if contract.strict && pages.failed + records.rejected > 0 {
+            return broken(format!(
+                "--strict: {} pages failed and {} records were rejected",
+                pages.failed, records.rejected
+            ));
+        }
+        if contract.rejects_max.is_some_and(|most| most.is_exceeded_by(records.rejected, records.seen)) {
+            return broken(format!(
+                "--max-rejects: {} of {} records were rejected",
+                records.rejected, records.seen
+            ));
+        }
+        if contract.failed_max.is_some_and(|most| most.is_exceeded_by(pages.failed, pages.listed)) {
+            return broken(format!("--max-failed: {} of {} pages failed", pages.failed, pages.listed));
+        }
+        if let Some(least) = contract.records_min.filter(|least| records.written < *least) {
+            return broken(format!(
+                "--min-records: expected at least {least} records, got {}",
+                records.written
+            ));
+        }
+        if records.written == 0 && pages.failed + records.rejected > 0 {
+            return Err(Error::failed(format!(
+                "no record could be written: {} pages failed and {} records were rejected",
+                pages.failed, records.rejected
+            )));
+        }
+        Ok(())
+    }
+
+    fn add_hints(&self, report: &mut Report) {
+        if let Some((id, pointer)) = &self.records_hint {
+            report.hints.push(format!(
+                "the page of {id} is one object around an array of objects: --records {pointer} makes each of \
+                 them a record"
+            ));
+        }
+        if self.duplicate_key_count > 0 {
+            report.hints.push(format!(
+                "{} keys stood twice in one object; the last value was taken",
+                self.duplicate_key_count
+            ));
+        }
+        if self.overflow_count > 0 {
+            report.hints.push(format!("{} features overflowed and are null", self.overflow_count));
+        }
+    }
+}
+
+/// What the footer says of the run: only what does not vary from run to run.
+fn footer(config: &Config, report: &Report, list_digest: &str) -> Footer {
+    let transform = &config.transform;
+    let options = serde_json::json!({
+        "records": transform.records,
+        "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
+        "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
+        "on_nonfinite": transform.features.on_nonfinite.name(),
+        "row_group_rows": config.output.row_group.rows_max,
+        "row_group_bytes": config.output.row_group.bytes_max,
+    });
+    let pair = |key: &str, value: String| (format!("etl.{key}"), value);
+    Footer(vec![
+        pair("version", env!("CARGO_PKG_VERSION").to_owned()),
+        pair("options", options.to_string()),
+        pair("list_sha256", list_digest.to_owned()),
+        pair("pages_listed", report.pages.listed.to_string()),
+        pair("pages_failed", report.pages.failed.to_string()),
+        pair("records_seen", report.records.seen.to_string()),
+        pair("records_written", report.records.written.to_string()),
+        pair("records_rejected", report.records.rejected.to_string()),
+    ])
+}

@@ -1,0 +1,330 @@
+//! What happened in a run: the counts, whether they add up, and how they are shown.
+//!
+//! One [`Report`] serves the summary that people read and the JSON that programs read (`--json`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+
+/// Failures that are listed one by one; the rest are counted, and all are in the rejects file.
+pub const FAILURES_MAX: usize = 100;
+/// Failures that the text summary shows.
+const FAILURES_SHOWN: usize = 10;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Everything that was listed is in the output.
+    Ok,
+    /// There was nothing to publish, and nothing went wrong.
+    NothingNew,
+    /// Published, but pages failed or records were rejected.
+    Partial,
+    /// Nothing was published.
+    #[default]
+    Failed,
+    /// A signal stopped the run; nothing was published.
+    Interrupted,
+}
+
+/// Exit code of a run that published, but lost pages or rejected records.
+pub const EXIT_PARTIAL: u8 = 3;
+
+/// What happened in a run. Keys are only ever added.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Names the run in logs.
+    pub run_id: String,
+    /// Version of etl.
+    pub version: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// How it ended.
+    pub status: Status,
+    /// Exit code of the process.
+    pub exit_code: u8,
+    /// Why nothing was published, when that is a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Files that were published.
+    pub outputs: Vec<String>,
+    /// The rejects file, when there is one.
+    pub rejects: Option<String>,
+    /// Pages by outcome.
+    pub pages: PageCounts,
+    /// Records by outcome.
+    pub records: RecordCounts,
+    /// Bytes by place.
+    pub bytes: ByteCounts,
+    /// HTTP requests.
+    pub requests: RequestCounts,
+    /// The parts of the output.
+    pub parts: Vec<PartReport>,
+    /// Columns of the output.
+    pub schema: Vec<ColumnReport>,
+    /// The first [`FAILURES_MAX`] failed pages.
+    pub failures: Vec<FailureReport>,
+    /// What the user may want to change.
+    pub hints: Vec<String>,
+    /// Wall time.
+    pub elapsed_ms: u64,
+    /// Most memory that the process held.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// `listed = fetched + unchanged + failed + duplicate + left`; `deferred` is counted besides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PageCounts {
+    /// URLs of the list after expansion.
+    pub listed: u64,
+    /// Fetched whole and decoded.
+    pub fetched: u64,
+    /// Not fetched again because the server said that nothing changed.
+    pub unchanged: u64,
+    /// Not fetched whole, or not decodable; none of its records counts.
+    pub failed: u64,
+    /// Listed before.
+    pub duplicate: u64,
+    /// Not asked for before the run was stopped.
+    pub left: u64,
+    /// Put off and fetched later.
+    pub deferred: u64,
+}
+
+/// `seen = written + rejected + filtered`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RecordCounts {
+    /// Records of the fetched pages.
+    pub seen: u64,
+    /// Rows of the output.
+    pub written: u64,
+    /// Records in the rejects file.
+    pub rejected: u64,
+    /// Records that a filter left out.
+    pub filtered: u64,
+}
+
+/// Bytes by place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ByteCounts {
+    /// Bodies as they came.
+    pub wire: u64,
+    /// Bodies after decompression.
+    pub body: u64,
+    /// The output.
+    pub written: u64,
+}
+
+/// HTTP requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RequestCounts {
+    /// All of them, retries included.
+    pub sent: u64,
+    /// Second and later attempts.
+    pub retried: u64,
+    /// Responses by status code.
+    pub by_status: BTreeMap<u16, u64>,
+}
+
+/// A part of the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartReport {
+    /// Its file.
+    pub path: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its row groups.
+    pub row_groups: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A column of the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnReport {
+    /// Its name.
+    pub name: String,
+    /// Its type, as Arrow spells it in Python: `list<double>`.
+    #[serde(rename = "type")]
+    pub data_type: String,
+}
+
+/// A page that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailureReport {
+    /// Its URL, secrets hidden.
+    pub url: String,
+    /// Line of the list; 0 for an argument.
+    pub line: u64,
+    /// Page in its chain.
+    pub page: u32,
+    /// What failed.
+    pub reason: String,
+}
+
+impl Report {
+    /// Checks that every page and every record is accounted for.
+    ///
+    /// # Errors
+    /// The counts do not add up, which is a defect of etl: nothing may be published then.
+    pub fn check_identity(&self) -> Result<(), Error> {
+        let pages = self.pages;
+        let records = self.records;
+        let pages_accounted = pages.fetched + pages.unchanged + pages.failed + pages.duplicate + pages.left;
+        if pages.listed != pages_accounted {
+            let message =
+                format!("{} pages were listed but {pages_accounted} are accounted for", pages.listed);
+            return Err(Error::failed(format!("a defect in etl: {message}; nothing was published")));
+        }
+        let records_accounted = records.written + records.rejected + records.filtered;
+        if records.seen != records_accounted {
+            let message =
+                format!("{} records were seen but {records_accounted} are accounted for", records.seen);
+            return Err(Error::failed(format!("a defect in etl: {message}; nothing was published")));
+        }
+        Ok(())
+    }
+
+    /// Says that the run stopped with this error.
+    pub fn fail(&mut self, error: &Error) {
+        self.exit_code = error.kind().exit_code();
+        self.status = match error.kind() {
+            ErrorKind::Interrupted | ErrorKind::Terminated => Status::Interrupted,
+            _ => Status::Failed,
+        };
+        self.error = Some(error.one_line());
+    }
+
+    /// The report as one JSON object.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a report has only string keys")
+    }
+
+    /// The report as people read it, ending with a line feed. `list` names the URL list.
+    pub fn to_text(&self, list: &str) -> String {
+        let mut text = String::new();
+        self.write_text(&mut text, list).expect("writing to a String does not fail");
+        text
+    }
+
+    fn write_text(&self, out: &mut String, list: &str) -> std::fmt::Result {
+        let Self { pages, records, bytes, requests, .. } = self;
+        let seconds = self.elapsed_ms as f64 / 1000.0;
+        match (&self.error, self.outputs.first()) {
+            (Some(_), _) => writeln!(out, "nothing published in {seconds:.2} s (exit {})", self.exit_code)?,
+            (None, Some(path)) => writeln!(
+                out,
+                "published {path}: {} rows, {} columns, {} in {seconds:.2} s",
+                grouped(records.written),
+                self.schema.len(),
+                shown_bytes(bytes.written)
+            )?,
+            (None, None) => {
+                writeln!(out, "nothing to publish: no records and no known columns ({seconds:.2} s)")?
+            }
+        }
+        writeln!(
+            out,
+            "  pages    {} listed = {} fetched + {} unchanged + {} failed + {} duplicate + {} left",
+            grouped(pages.listed),
+            grouped(pages.fetched),
+            grouped(pages.unchanged),
+            grouped(pages.failed),
+            grouped(pages.duplicate),
+            grouped(pages.left)
+        )?;
+        writeln!(
+            out,
+            "  records  {} seen = {} written + {} rejected",
+            grouped(records.seen),
+            grouped(records.written),
+            grouped(records.rejected)
+        )?;
+        writeln!(
+            out,
+            "  bytes    {} received, {} decompressed, {} written",
+            shown_bytes(bytes.wire),
+            shown_bytes(bytes.body),
+            shown_bytes(bytes.written)
+        )?;
+        writeln!(
+            out,
+            "  requests {} sent, {} of them retries",
+            grouped(requests.sent),
+            grouped(requests.retried)
+        )?;
+        if let Some(rejects) = &self.rejects {
+            writeln!(out, "  rejects  {rejects}")?;
+        }
+        for failure in self.failures.iter().take(FAILURES_SHOWN) {
+            let FailureReport { url, line, page, reason } = failure;
+            let place = if *line == 0 { "argument".to_owned() } else { format!("{list}:{line}") };
+            writeln!(out, "  failed   {place} page {page} {url}: {reason}")?;
+        }
+        let unshown = pages.failed.saturating_sub(self.failures.len().min(FAILURES_SHOWN) as u64);
+        if unshown > 0 {
+            writeln!(out, "  failed   {} more; the rejects file has them all", grouped(unshown))?;
+        }
+        for hint in &self.hints {
+            writeln!(out, "  hint     {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A count with its thousands set apart: `12,345`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the largest unit that leaves a number of at least one: `1.5 MiB`.
+pub fn shown_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut amount = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    format!("{amount:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_bytes_are_shown_for_people() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(shown_bytes(1023), "1023 B");
+        assert_eq!(shown_bytes(3 << 19), "1.5 MiB");
+    }
+
+    #[test]
+    fn report_whose_counts_do_not_add_up_is_a_defect() {
+        let mut report = Report::default();
+        assert!(report.check_identity().is_ok());
+        report.records.seen = 1;
+        assert!(report.check_identity().is_err());
+        report.records.rejected = 1;
+        assert!(report.check_identity().is_ok());
+        report.pages.listed = 1;
+        assert!(report.check_identity().is_err());
+    }
+}

@@ -1,0 +1,404 @@
+//! Growing columns: plain vectors that take values record by record and can be cut back.
+//!
+//! A column knows the kinds it has seen and stores the narrowest type that holds them. It widens only
+//! when it is told that it may ([`Growth`]), so that a record that is refused leaves no trace. Cutting
+//! back to a row restores the column as it was, but for widening. Nothing here reads JSON.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, StringArray,
+    StructArray, TimestampMicrosecondArray,
+};
+use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
+use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::datatypes::{Field, Float64Type, Int64Type, TimestampMicrosecondType};
+
+use crate::schema::{ColumnType, Kinds, Shape, TimestampForms, convert, convert_inside, element_field};
+
+/// Members of an object up to which a list is searched faster than a hash table.
+const LINEAR_SEARCH_MAX: usize = 8;
+
+/// Whether a value may change what a column is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// The record may still be refused: a column that would have to change says [`NeedsGrowth`].
+    Forbidden,
+    /// The record is known to be right.
+    Allowed,
+}
+
+/// The value does not fit the column as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NeedsGrowth;
+
+/// The lists of numbers that are summarised, as a tree of keys.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Marks {
+    /// The `--values` field that stands here.
+    pub(super) field: Option<usize>,
+    pub(super) below: Vec<(String, Arc<Marks>)>,
+}
+
+impl Marks {
+    pub(super) fn child(&self, key: &[u8]) -> Option<&Arc<Marks>> {
+        self.below.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, marks)| marks)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Column {
+    kinds: Kinds,
+    forms: TimestampForms,
+    pub(super) store: Store,
+    nulls: NullBufferBuilder,
+    is_inside: bool,
+    pub(super) marks: Option<Arc<Marks>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Store {
+    Null,
+    Bool(BooleanBufferBuilder),
+    Int64(Vec<i64>),
+    Double(Vec<f64>),
+    Timestamp(Vec<i64>),
+    Text(TextStore),
+    Struct(StructStore),
+    List(ListStore),
+}
+
+#[derive(Debug)]
+pub(super) struct TextStore {
+    bytes: Vec<u8>,
+    offsets: Vec<i32>,
+}
+
+#[derive(Debug)]
+pub(super) struct StructStore {
+    pub(super) members: Vec<Member>,
+    places: HashMap<Arc<str>, usize>,
+    /// Whether members stand inside an object, and are no columns of the record itself.
+    members_are_inside: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: Arc<str>,
+    /// Whether the name stands in JSON as it is, so that its bytes can be compared without reading them.
+    pub(super) is_plain: bool,
+    pub(super) column: Column,
+}
+
+#[derive(Debug)]
+pub(super) struct ListStore {
+    offsets: Vec<i32>,
+    pub(super) element: Box<Column>,
+}
+
+impl Column {
+    /// The column of whole records.
+    pub(super) fn of_records(marks: Arc<Marks>) -> Self {
+        Self {
+            kinds: Kinds::OBJECT,
+            store: Store::Struct(StructStore::new(false)),
+            ..Self::new(false, Some(marks))
+        }
+    }
+
+    fn new(is_inside: bool, marks: Option<Arc<Marks>>) -> Self {
+        let mut column = Self {
+            kinds: Kinds::NONE,
+            forms: TimestampForms::NONE,
+            store: Store::Null,
+            nulls: NullBufferBuilder::new(0),
+            is_inside,
+            marks,
+        };
+        if column.values_field().is_some() {
+            let mut element = Self::new(true, None);
+            element.kinds = Kinds::DOUBLE;
+            element.store = Store::Double(Vec::new());
+            column.kinds = Kinds::LIST;
+            column.store = Store::List(ListStore { offsets: vec![0], element: Box::new(element) });
+        }
+        column
+    }
+
+    /// The `--values` field that this column holds.
+    #[inline]
+    pub(super) fn values_field(&self) -> Option<usize> {
+        self.marks.as_ref().and_then(|marks| marks.field)
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
+    /// What the column has seen.
+    pub(super) fn shape(&self) -> Shape {
+        let mut shape = Shape { forms: self.forms, ..Shape::of_kinds(self.kinds) };
+        match &self.store {
+            Store::Struct(store) => {
+                shape.fields = store
+                    .members
+                    .iter()
+                    .map(|member| (Arc::clone(&member.name), member.column.shape()))
+                    .collect();
+            }
+            Store::List(store) => shape.element = Some(Box::new(store.element.shape())),
+            _ => {}
+        }
+        shape
+    }
+
+    /// Makes the column one that can hold a value of `kind` (and, for a string, of `forms`).
+    #[inline]
+    pub(super) fn admit(
+        &mut self,
+        kind: Kinds,
+        forms: TimestampForms,
+        growth: Growth,
+    ) -> Result<(), NeedsGrowth> {
+        let fits = self.kinds.has(kind) && (kind != Kinds::STRING || self.forms.both(forms) == self.forms);
+        match (fits, growth) {
+            (true, _) => Ok(()),
+            (false, Growth::Forbidden) => Err(NeedsGrowth),
+            (false, Growth::Allowed) => {
+                self.widen(kind, forms);
+                Ok(())
+            }
+        }
+    }
+
+    #[cold]
+    fn widen(&mut self, kind: Kinds, forms: TimestampForms) {
+        let mut shape = self.shape();
+        let from = shape.column_type();
+        shape.unite(&Shape { forms, ..Shape::of_kinds(kind) });
+        let to = shape.column_type();
+        (self.kinds, self.forms) = (shape.kinds, shape.forms);
+        if from == to {
+            return;
+        }
+        let row_count = self.len();
+        let array = self.freeze_store(&from);
+        let convert = if self.is_inside { convert_inside } else { convert };
+        self.store = Store::thaw(&convert(&array, &from, &to), &to);
+        debug_assert_eq!(row_count, self.len());
+    }
+
+    /// Appends nulls until the column has `row_count` rows.
+    #[inline]
+    pub(super) fn pad_to(&mut self, row_count: usize) {
+        let missing = row_count.saturating_sub(self.len());
+        if missing > 0 {
+            self.push_nulls(missing);
+        }
+    }
+
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        self.nulls.append_n_nulls(count);
+        let row_count = self.len();
+        match &mut self.store {
+            Store::Null | Store::Struct(_) => {}
+            Store::Bool(values) => values.append_n(count, false),
+            Store::Int64(values) | Store::Timestamp(values) => values.resize(row_count, 0),
+            Store::Double(values) => values.resize(row_count, 0.0),
+            Store::Text(store) => repeat_last(&mut store.offsets, count),
+            Store::List(store) => repeat_last(&mut store.offsets, count),
+        }
+    }
+
+    /// Says that the value of the next row is in the store.
+    #[inline]
+    pub(super) fn finish_row(&mut self) {
+        match &mut self.store {
+            Store::Text(store) => store.offsets.push(offset(store.bytes.len())),
+            Store::List(store) => store.offsets.push(offset(store.element.len())),
+            _ => {}
+        }
+        self.nulls.append_non_null();
+    }
+
+    /// Cuts the column, and everything below it, back to its first `row_count` rows.
+    pub(super) fn truncate(&mut self, row_count: usize) {
+        let row_count = row_count.min(self.len());
+        if row_count < self.len() {
+            self.nulls.truncate(row_count);
+        }
+        match &mut self.store {
+            Store::Null => {}
+            Store::Bool(values) => values.truncate(row_count),
+            Store::Int64(values) | Store::Timestamp(values) => values.truncate(row_count),
+            Store::Double(values) => values.truncate(row_count),
+            Store::Text(store) => {
+                store.offsets.truncate(row_count + 1);
+                store.bytes.truncate(last_offset(&store.offsets));
+            }
+            Store::Struct(store) => {
+                store.members.iter_mut().for_each(|member| member.column.truncate(row_count))
+            }
+            Store::List(store) => {
+                store.offsets.truncate(row_count + 1);
+                store.element.truncate(last_offset(&store.offsets));
+            }
+        }
+    }
+
+    /// The text that this row's value is appended to.
+    #[inline]
+    pub(super) fn text(&mut self) -> &mut Vec<u8> {
+        match &mut self.store {
+            Store::Text(store) => &mut store.bytes,
+            store => unreachable!("the column admitted a value that only text holds, but is {store:?}"),
+        }
+    }
+
+    /// Appends numbers to a column of doubles.
+    #[inline]
+    pub(super) fn push_doubles(&mut self, doubles: &[f64]) {
+        let Store::Double(values) = &mut self.store else { unreachable!("the elements are doubles") };
+        values.extend_from_slice(doubles);
+        self.nulls.append_n_non_nulls(doubles.len());
+    }
+
+    /// Whether text in this column is kept as JSON fragments.
+    #[inline]
+    pub(super) fn keeps_fragments(&self) -> bool {
+        self.is_inside && self.kinds.has(Kinds::STRING) && self.kinds != Kinds::STRING
+    }
+
+    /// The column as an Arrow array in the form of memory, without a copy, and what it has seen.
+    pub(super) fn freeze(mut self, row_count: usize) -> (ArrayRef, Shape) {
+        self.pad_to(row_count);
+        let shape = self.shape();
+        (self.freeze_store(&shape.column_type()), shape)
+    }
+
+    /// The columns of whole records as Arrow arrays, and what they have seen.
+    pub(super) fn freeze_records(self) -> (Vec<ArrayRef>, Shape) {
+        let row_count = self.len();
+        let shape = self.shape();
+        let Store::Struct(store) = self.store else { unreachable!("records are objects") };
+        let columns = store.members.into_iter().map(|member| member.column.freeze(row_count).0).collect();
+        (columns, shape)
+    }
+
+    fn freeze_store(&mut self, of: &ColumnType) -> ArrayRef {
+        let row_count = self.len();
+        let nulls = self.nulls.finish_cloned();
+        match std::mem::replace(&mut self.store, Store::Null) {
+            Store::Null => Arc::new(NullArray::new(row_count)),
+            Store::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Store::Int64(values) => Arc::new(Int64Array::new(values.into(), nulls)),
+            Store::Double(values) => Arc::new(Float64Array::new(values.into(), nulls)),
+            Store::Timestamp(values) => {
+                let array = TimestampMicrosecondArray::new(values.into(), nulls);
+                Arc::new(array.with_data_type(of.data_type()))
+            }
+            Store::Text(store) => {
+                let offsets = OffsetBuffer::new(store.offsets.into());
+                Arc::new(StringArray::new(offsets, Buffer::from_vec(store.bytes), nulls))
+            }
+            Store::Struct(store) => {
+                let (fields, columns): (Vec<_>, Vec<_>) = store
+                    .members
+                    .into_iter()
+                    .map(|member| {
+                        let (array, _) = member.column.freeze(row_count);
+                        (Field::new(member.name.as_ref(), array.data_type().clone(), true), array)
+                    })
+                    .unzip();
+                Arc::new(
+                    StructArray::try_new_with_length(fields.into(), columns, nulls, row_count)
+                        .expect("members are padded to the rows of their object"),
+                )
+            }
+            Store::List(store) => {
+                let element_count = last_offset(&store.offsets);
+                let (elements, _) = store.element.freeze(element_count);
+                let field = Arc::new(element_field(elements.data_type().clone()));
+                Arc::new(ListArray::new(field, OffsetBuffer::new(store.offsets.into()), elements, nulls))
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Rebuilds a store from an array, after a column was widened. Rare, so it copies.
+    fn thaw(array: &ArrayRef, of: &ColumnType) -> Self {
+        match of {
+            ColumnType::Null => Self::Null,
+            ColumnType::Bool => {
+                let mut values = BooleanBufferBuilder::new(array.len());
+                values.append_buffer(array.as_boolean().values());
+                Self::Bool(values)
+            }
+            ColumnType::Int64 => Self::Int64(array.as_primitive::<Int64Type>().values().to_vec()),
+            ColumnType::Double => Self::Double(array.as_primitive::<Float64Type>().values().to_vec()),
+            ColumnType::Timestamp(_) => {
+                Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>().values().to_vec())
+            }
+            ColumnType::Text(_) => {
+                let text = array.as_string::<i32>();
+                Self::Text(TextStore {
+                    bytes: text.values().to_vec(),
+                    offsets: text.value_offsets().to_vec(),
+                })
+            }
+            // Only a column that has seen nothing but nulls becomes a list or an object.
+            ColumnType::EmptyObject | ColumnType::Struct(_) => Self::Struct(StructStore::new(true)),
+            ColumnType::List(_) => Self::List(ListStore {
+                offsets: vec![0; array.len() + 1],
+                element: Box::new(Column::new(true, None)),
+            }),
+        }
+    }
+}
+
+impl StructStore {
+    fn new(members_are_inside: bool) -> Self {
+        Self { members: Vec::new(), places: HashMap::new(), members_are_inside }
+    }
+
+    /// The place of the member called `key`, looking at `expected` first.
+    #[inline]
+    pub(super) fn find(&self, key: &[u8], expected: usize) -> Option<usize> {
+        if self.members.get(expected).is_some_and(|member| member.name.as_bytes() == key) {
+            return Some(expected);
+        }
+        if self.members.len() <= LINEAR_SEARCH_MAX {
+            return self.members.iter().position(|member| member.name.as_bytes() == key);
+        }
+        self.places.get(std::str::from_utf8(key).ok()?).copied()
+    }
+
+    /// Adds a member that has been absent so far and returns its place.
+    pub(super) fn add(&mut self, key: &str, marks: Option<&Marks>) -> usize {
+        let place = self.members.len();
+        let name: Arc<str> = key.into();
+        let marks = marks.and_then(|marks| marks.child(key.as_bytes())).cloned();
+        let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        self.places.insert(Arc::clone(&name), place);
+        self.members.push(Member { name, is_plain, column: Column::new(self.members_are_inside, marks) });
+        place
+    }
+}
+
+/// Text of all rows is far below 2 GiB: a chunk is, and text(v) is at most a few times its token.
+#[inline]
+fn offset(length: usize) -> i32 {
+    i32::try_from(length).expect("a chunk's columns are below 2 GiB")
+}
+
+fn last_offset(offsets: &[i32]) -> usize {
+    offsets.last().copied().unwrap_or(0) as usize
+}
+
+fn repeat_last(offsets: &mut Vec<i32>, count: usize) {
+    let last = offsets.last().copied().unwrap_or(0);
+    offsets.resize(offsets.len() + count, last);
+}

@@ -1,0 +1,394 @@
+//! Records straight into columns: no tree of values on the way.
+//!
+//! A record is first read with growth forbidden. If it would change a column (a new key, another type),
+//! it is read once more into columns of its own; only when it is right throughout is it read a third
+//! time with growth allowed. A record that is refused therefore leaves no trace, and such records are
+//! rare: each one changes the schema of its chunk. Nothing here knows how records stand in a page.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use super::columns::{Column, Growth, Marks, Member, NeedsGrowth, Store, StructStore};
+use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
+use super::tree::Tree;
+use super::values::Values;
+use crate::config::FeatureConfig;
+use crate::schema::{
+    DOUBLE_INTEGER_MAX, Kinds, TimestampForms, read_timestamp, write_double, write_json_string,
+};
+
+/// Reads records into the columns of one chunk.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    records: Column,
+    values: Values,
+    duplicate_key_count: u64,
+    features: Arc<FeatureConfig>,
+}
+
+/// What follows a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Anything; the caller looks.
+    Any,
+    /// Nothing but white space: the record has its text for itself.
+    Nothing,
+}
+
+/// Why a record was not taken.
+enum Stop {
+    NeedsGrowth,
+    Fault(Box<Fault>),
+}
+
+impl From<NeedsGrowth> for Stop {
+    #[cold]
+    fn from(NeedsGrowth: NeedsGrowth) -> Self {
+        Self::NeedsGrowth
+    }
+}
+
+impl From<Box<Fault>> for Stop {
+    #[cold]
+    fn from(fault: Box<Fault>) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Stop {
+    #[cold]
+    fn below(self, token: &str) -> Self {
+        match self {
+            Self::NeedsGrowth => self,
+            Self::Fault(fault) => Self::Fault(fault.below(token)),
+        }
+    }
+}
+
+impl Decoder {
+    pub(super) fn new(features: &Arc<FeatureConfig>) -> Self {
+        let marks = Arc::new(marks_of(features));
+        Self {
+            records: Column::of_records(marks),
+            values: Values::new(features),
+            duplicate_key_count: 0,
+            features: Arc::clone(features),
+        }
+    }
+
+    /// Records taken so far.
+    pub(super) fn record_count(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The columns of the records taken, their summarised lists, and how many keys stood twice.
+    pub(super) fn into_parts(self) -> (Column, Values, u64) {
+        (self.records, self.values, self.duplicate_key_count)
+    }
+
+    /// Takes the record that `reader` stands before, or leaves no trace of it.
+    ///
+    /// # Errors
+    /// The first fault of the record; `reader` then stands anywhere inside it.
+    pub(super) fn take_record(&mut self, reader: &mut Reader<'_>, tail: Tail) -> Read<()> {
+        let start = reader.clone();
+        match self.attempt(reader, tail, Growth::Forbidden) {
+            Ok(()) => return Ok(()),
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::NeedsGrowth) => {}
+        }
+        let mut trial = Self::new(&self.features);
+        *reader = start.clone();
+        unless_growth(trial.attempt(reader, tail, Growth::Allowed))?;
+        *reader = start;
+        unless_growth(self.attempt(reader, tail, Growth::Allowed))
+    }
+
+    fn attempt(&mut self, reader: &mut Reader<'_>, tail: Tail, growth: Growth) -> Result<(), Stop> {
+        let row = self.records.len();
+        let mut record = RecordReader { reader, values: &mut self.values, growth, duplicate_key_count: 0 };
+        let outcome = record.take(&mut self.records, tail);
+        let duplicate_key_count = record.duplicate_key_count;
+        match outcome {
+            Ok(()) => {
+                self.duplicate_key_count += duplicate_key_count;
+                self.values.commit_record();
+                Ok(())
+            }
+            Err(stop) => {
+                self.records.truncate(row);
+                self.values.forget_record();
+                Err(stop)
+            }
+        }
+    }
+}
+
+fn unless_growth(outcome: Result<(), Stop>) -> Read<()> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Stop::Fault(fault)) => Err(fault),
+        Err(Stop::NeedsGrowth) => unreachable!("growth is allowed here"),
+    }
+}
+
+/// The lists of numbers as a tree of keys from the record down.
+fn marks_of(features: &FeatureConfig) -> Marks {
+    let mut root = Marks::default();
+    for (field, values) in features.fields.iter().enumerate() {
+        mark(&mut root, values.path.keys(), field);
+    }
+    root
+}
+
+fn mark(marks: &mut Marks, keys: &[String], field: usize) {
+    let Some((key, rest)) = keys.split_first() else {
+        marks.field = Some(field);
+        return;
+    };
+    let place = marks.below.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
+        marks.below.push((key.clone(), Arc::default()));
+        marks.below.len() - 1
+    });
+    let below = Arc::get_mut(&mut marks.below[place].1).expect("the tree is not shared while it is built");
+    mark(below, rest, field);
+}
+
+/// Reads one record.
+struct RecordReader<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    values: &'r mut Values,
+    growth: Growth,
+    duplicate_key_count: u64,
+}
+
+impl<'a> RecordReader<'_, 'a> {
+    fn take(&mut self, records: &mut Column, tail: Tail) -> Result<(), Stop> {
+        let start = self.reader.position();
+        let first_byte = self.reader.peek_token();
+        if first_byte != Some(b'{') {
+            self.reader.skip_value()?;
+            self.expect_tail(tail)?;
+            let reason = format!("expected an object, got {}", kind_of_value(first_byte));
+            return Err(Fault::new(FaultKind::Value, start, reason).into());
+        }
+        self.object(records, 1)?;
+        self.expect_tail(tail)?;
+        self.values.check_record().map_err(Stop::Fault)
+    }
+
+    fn expect_tail(&mut self, tail: Tail) -> Result<(), Stop> {
+        if tail == Tail::Nothing && self.reader.peek_token().is_some() {
+            return Err(self.reader.expected("the end of the record").into());
+        }
+        Ok(())
+    }
+
+    /// Takes the object that is next into an object column.
+    fn object(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
+        let row = column.len();
+        let Column { store: Store::Struct(store), marks, .. } = column else {
+            unreachable!("the column admitted an object")
+        };
+        self.reader.bump();
+        let mut expected = 0;
+        if self.reader.peek_token() == Some(b'}') {
+            self.reader.bump();
+        } else {
+            loop {
+                let place = self.member_place(store, expected, marks.as_deref())?;
+                let member = &mut store.members[place];
+                self.member(member, row, depth)?;
+                expected = place + 1;
+                match self.reader.peek_token() {
+                    Some(b',') => self.reader.bump(),
+                    Some(b'}') => {
+                        self.reader.bump();
+                        break;
+                    }
+                    _ => return Err(self.reader.expected("`,` or `}`").into()),
+                }
+                self.reader.skip_whitespace();
+            }
+        }
+        column.finish_row();
+        Ok(())
+    }
+
+    /// Takes a key and its colon; returns the place of its member.
+    #[inline]
+    fn member_place(
+        &mut self,
+        store: &mut StructStore,
+        expected: usize,
+        marks: Option<&Marks>,
+    ) -> Result<usize, Stop> {
+        // Records of one source have their keys in one order: compare the bytes whole before reading them.
+        if let Some(member) = store.members.get(expected)
+            && member.is_plain
+            && self.reader.take_plain_key(member.name.as_bytes())
+        {
+            self.reader.take_colon()?;
+            return Ok(expected);
+        }
+        if self.reader.peek() != Some(b'"') {
+            return Err(self.reader.expected("a key in quotes").into());
+        }
+        let key = self.reader.string()?;
+        self.reader.take_colon()?;
+        match store.find(&key, expected) {
+            Some(place) => Ok(place),
+            None if self.growth == Growth::Forbidden => Err(Stop::NeedsGrowth),
+            None => Ok(store.add(text_of(&key), marks)),
+        }
+    }
+
+    #[inline]
+    fn member(&mut self, member: &mut Member, row: usize, depth: u32) -> Result<(), Stop> {
+        let column = &mut member.column;
+        if column.len() > row {
+            // The key stood before in this object: the last one wins.
+            column.truncate(row);
+            self.duplicate_key_count += 1;
+            if let Some(marks) = &column.marks {
+                self.values.forget_below(marks);
+            }
+        }
+        column.pad_to(row);
+        self.value(column, depth).map_err(|stop| stop.below(&member.name))
+    }
+
+    /// Takes the value that is next into a column.
+    fn value(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
+        if let Some(field) = column.values_field() {
+            return Ok(self.values.take_list(field, self.reader, column, depth)?);
+        }
+        let first_byte = self.reader.peek_token();
+        match first_byte {
+            Some(b'"') => self.string(column),
+            Some(b'-' | b'0'..=b'9') => self.number(column),
+            Some(b'{') => self.container(column, Kinds::OBJECT, depth + 1),
+            Some(b'[') => self.container(column, Kinds::LIST, depth + 1),
+            Some(b't' | b'f') => self.boolean(column, first_byte == Some(b't')),
+            Some(b'n') => {
+                self.reader.literal("null")?;
+                column.push_nulls(1);
+                Ok(())
+            }
+            _ => Err(self.reader.expected("a value").into()),
+        }
+    }
+
+    #[inline]
+    fn string(&mut self, column: &mut Column) -> Result<(), Stop> {
+        if matches!(column.store, Store::Text(_)) {
+            column.admit(Kinds::STRING, TimestampForms::NONE, self.growth)?;
+            if column.keeps_fragments() {
+                let text = self.reader.string()?;
+                write_json_string(&text, column.text());
+            } else {
+                self.reader.string_into(column.text())?;
+            }
+            column.finish_row();
+            return Ok(());
+        }
+        let text = self.reader.string()?;
+        let timestamp = read_timestamp(&text);
+        let forms = timestamp.map_or(TimestampForms::NONE, |(_, forms)| forms);
+        column.admit(Kinds::STRING, forms, self.growth)?;
+        let keeps_fragments = column.keeps_fragments();
+        match (&mut column.store, timestamp) {
+            (Store::Timestamp(values), Some((micros, _))) => values.push(micros),
+            _ if keeps_fragments => write_json_string(&text, column.text()),
+            _ => column.text().extend_from_slice(&text),
+        }
+        column.finish_row();
+        Ok(())
+    }
+
+    #[inline]
+    fn number(&mut self, column: &mut Column) -> Result<(), Stop> {
+        match self.reader.number()? {
+            Number::Int(value) => {
+                let is_wide = value.unsigned_abs() > DOUBLE_INTEGER_MAX;
+                let kind = if is_wide { Kinds::INT_WIDE } else { Kinds::INT };
+                column.admit(kind, TimestampForms::NONE, self.growth)?;
+                match &mut column.store {
+                    Store::Int64(values) => values.push(value),
+                    Store::Double(values) => values.push(value as f64),
+                    _ => write!(column.text(), "{value}").expect("writing to a Vec does not fail"),
+                }
+            }
+            Number::Double(value) => {
+                column.admit(Kinds::DOUBLE, TimestampForms::NONE, self.growth)?;
+                match &mut column.store {
+                    Store::Double(values) => values.push(value),
+                    _ => write_double(value, column.text()),
+                }
+            }
+            Number::Huge(digits) => {
+                column.admit(Kinds::INT_HUGE, TimestampForms::NONE, self.growth)?;
+                column.text().extend_from_slice(digits.as_bytes());
+            }
+        }
+        column.finish_row();
+        Ok(())
+    }
+
+    fn boolean(&mut self, column: &mut Column, value: bool) -> Result<(), Stop> {
+        self.reader.literal(if value { "true" } else { "false" })?;
+        column.admit(Kinds::BOOL, TimestampForms::NONE, self.growth)?;
+        match &mut column.store {
+            Store::Bool(values) => values.append(value),
+            _ => column.text().extend_from_slice(if value { b"true" } else { b"false" }),
+        }
+        column.finish_row();
+        Ok(())
+    }
+
+    fn container(&mut self, column: &mut Column, kind: Kinds, depth: u32) -> Result<(), Stop> {
+        self.reader.check_depth(depth)?;
+        column.admit(kind, TimestampForms::NONE, self.growth)?;
+        match &column.store {
+            Store::Struct(_) => self.object(column, depth),
+            Store::List(_) => self.list(column, depth),
+            _ => {
+                let tree = Tree::read(self.reader, depth, &mut self.duplicate_key_count)?;
+                if let Some(marks) = &column.marks {
+                    self.values.take_from_tree(marks, &tree);
+                }
+                tree.write_json(column.text());
+                column.finish_row();
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the array that is next into a list column.
+    fn list(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
+        let Store::List(store) = &mut column.store else { unreachable!("the column admitted a list") };
+        self.reader.bump();
+        if self.reader.peek_token() == Some(b']') {
+            self.reader.bump();
+        } else {
+            for index in 0_usize.. {
+                self.value(&mut store.element, depth).map_err(|stop| stop.below(&index.to_string()))?;
+                match self.reader.peek_token() {
+                    Some(b',') => self.reader.bump(),
+                    Some(b']') => {
+                        self.reader.bump();
+                        break;
+                    }
+                    _ => return Err(self.reader.expected("`,` or `]`").into()),
+                }
+            }
+        }
+        column.finish_row();
+        Ok(())
+    }
+}
+
+/// The text of a key that came from bytes known to be UTF-8.
+fn text_of(key: &[u8]) -> &str {
+    std::str::from_utf8(key).expect("the record was checked to be UTF-8")
+}

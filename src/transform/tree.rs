@@ -1,0 +1,120 @@
+//! A value as a tree: only for values that a text column takes, where keys must be sorted.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use super::reader::{Number, Read, Reader};
+use crate::schema::{write_double, write_json_string};
+
+#[derive(Debug)]
+pub(super) enum Tree<'a> {
+    Null,
+    Bool(bool),
+    Number(Number<'a>),
+    Text(Cow<'a, [u8]>),
+    List(Vec<Tree<'a>>),
+    Object(BTreeMap<Vec<u8>, Tree<'a>>),
+}
+
+impl<'a> Tree<'a> {
+    /// Reads the value that is next; `depth` is its level if it is an object or an array.
+    pub(super) fn read(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
+        match reader.peek_token() {
+            Some(b'{') => Self::read_object(reader, depth, duplicate_key_count),
+            Some(b'[') => Self::read_list(reader, depth, duplicate_key_count),
+            Some(b'"') => Ok(Self::Text(reader.string()?)),
+            Some(b'-' | b'0'..=b'9') => Ok(Self::Number(reader.number()?)),
+            Some(b't') => reader.literal("true").map(|()| Self::Bool(true)),
+            Some(b'f') => reader.literal("false").map(|()| Self::Bool(false)),
+            Some(b'n') => reader.literal("null").map(|()| Self::Null),
+            _ => Err(reader.expected("a value")),
+        }
+    }
+
+    fn read_object(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
+        reader.check_depth(depth)?;
+        reader.bump();
+        let mut members = BTreeMap::new();
+        if reader.peek_token() == Some(b'}') {
+            reader.bump();
+            return Ok(Self::Object(members));
+        }
+        loop {
+            if reader.peek_token() != Some(b'"') {
+                return Err(reader.expected("a key in quotes"));
+            }
+            let key = reader.string()?.into_owned();
+            reader.take_colon()?;
+            let value = Self::read(reader, depth + 1, duplicate_key_count)
+                .map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;
+            *duplicate_key_count += u64::from(members.insert(key, value).is_some());
+            match reader.peek_token() {
+                Some(b',') => reader.bump(),
+                Some(b'}') => {
+                    reader.bump();
+                    return Ok(Self::Object(members));
+                }
+                _ => return Err(reader.expected("`,` or `}`")),
+            }
+        }
+    }
+
+    fn read_list(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
+        reader.check_depth(depth)?;
+        reader.bump();
+        let mut elements = Vec::new();
+        if reader.peek_token() == Some(b']') {
+            reader.bump();
+            return Ok(Self::List(elements));
+        }
+        loop {
+            let element = Self::read(reader, depth + 1, duplicate_key_count)
+                .map_err(|fault| fault.below(&elements.len().to_string()))?;
+            elements.push(element);
+            match reader.peek_token() {
+                Some(b',') => reader.bump(),
+                Some(b']') => {
+                    reader.bump();
+                    return Ok(Self::List(elements));
+                }
+                _ => return Err(reader.expected("`,` or `]`")),
+            }
+        }
+    }
+
+    /// Appends the value as `text(v)` has it: compact, keys sorted, null members left out.
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Self::Number(Number::Int(value)) => {
+                write!(out, "{value}").expect("writing to a Vec does not fail")
+            }
+            Self::Number(Number::Double(value)) => write_double(*value, out),
+            Self::Number(Number::Huge(digits)) => out.extend_from_slice(digits.as_bytes()),
+            Self::Text(text) => write_json_string(text, out),
+            Self::List(elements) => {
+                out.push(b'[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    element.write_json(out);
+                }
+                out.push(b']');
+            }
+            Self::Object(members) => {
+                let mut separator = b'{';
+                for (key, value) in members.iter().filter(|(_, value)| !matches!(value, Self::Null)) {
+                    out.push(separator);
+                    separator = b',';
+                    write_json_string(key, out);
+                    out.push(b':');
+                    value.write_json(out);
+                }
+                out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Rows to Parquet: row groups by size, columns encoded on the CPU pool, parts unified at the end.
+
+mod dictionary;
+mod part;
+mod rejects;
+mod row_group;
+mod table;
+
+pub use part::Footer;
+pub use rejects::RejectsWriter;
+pub use table::{TableStats, TableWriter};

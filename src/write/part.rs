@@ -1,0 +1,293 @@
+//! One Parquet file in the making: its columns, its encoders, its footer. The only parquet writer import.
+//!
+//! Columns of a row group are encoded side by side on the CPU pool and appended in order. The file is
+//! a pure function of the rows: nothing in it depends on time, threads or the machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, compute_leaves,
+};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+
+use super::dictionary::dictionary_pays;
+use super::row_group::{RowGroup, Slice, top_types};
+use crate::config::{Feature, FeatureConfig};
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::{
+    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, output_field, publish,
+};
+use crate::sink::Scratch;
+
+/// Key-value pairs of the footer, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Footer(pub Vec<(String, String)>);
+
+/// The columns of a part, fixed when it is begun.
+#[derive(Debug, Clone)]
+pub(super) struct PartColumns {
+    pub(super) shape: Shape,
+    pub(super) seen_fields: Vec<bool>,
+    columns: Arc<Vec<PartColumn>>,
+    pub(super) schema: Arc<Schema>,
+    form: Form,
+}
+
+#[derive(Debug)]
+struct PartColumn {
+    source: Source,
+    field: Field,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A column of the records: where it stood in the shape, and its type in this part.
+    Record { place: usize, name: Arc<str>, of: ColumnType },
+    /// A feature of a `--values` field.
+    Feature { field: usize, feature: usize },
+}
+
+impl PartColumns {
+    /// The columns for records of this shape, and for the features of the fields that were seen.
+    ///
+    /// # Errors
+    /// A feature has the name of a record's column, or there are too many columns.
+    pub(super) fn new(
+        shape: Shape,
+        seen_fields: Vec<bool>,
+        features: &FeatureConfig,
+        form: Form,
+    ) -> Result<Self> {
+        let types = top_types(&shape);
+        check_leaf_columns(&types).map_err(|error| Error::new(ErrorKind::Contract, error.to_string()))?;
+        let mut columns: Vec<_> = types
+            .into_iter()
+            .enumerate()
+            .map(|(place, (name, of))| PartColumn {
+                field: output_field(&name, &of),
+                source: Source::Record { place, name, of },
+            })
+            .collect();
+        for (index, values) in features.fields.iter().enumerate().filter(|(index, _)| seen_fields[*index]) {
+            for (place, feature) in features.features.iter().enumerate() {
+                let name = format!("{}_{}", values.name, feature.name());
+                if columns.iter().any(|column| *column.field.name() == name) {
+                    return Err(Error::new(
+                        ErrorKind::Contract,
+                        format!(
+                            "the computed column {name} has the name of a field of the records; \
+                             give the list another name with --values NAME={}",
+                            values.path.shown()
+                        ),
+                    ));
+                }
+                columns.push(PartColumn {
+                    field: Field::new(name, feature_type(*feature), true),
+                    source: Source::Feature { field: index, feature: place },
+                });
+            }
+        }
+        let schema =
+            Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
+        Ok(Self { shape, seen_fields, columns: Arc::new(columns), schema, form })
+    }
+
+    /// Whether a part with the other columns can go on with these.
+    pub(super) fn are_stored_like(&self, other: &Self) -> bool {
+        self.seen_fields == other.seen_fields
+            && are_stored_alike(&top_types(&self.shape), &top_types(&other.shape))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The arrays of one column of a row group, in the types of this part.
+    pub(super) fn arrays(&self, place: usize, row_group: &RowGroup) -> Vec<ArrayRef> {
+        let column = &self.columns[place];
+        row_group.slices.iter().map(|slice| column.array(slice, self.form)).collect()
+    }
+}
+
+impl PartColumn {
+    fn array(&self, Slice { rows, start, length }: &Slice, form: Form) -> ArrayRef {
+        let absent = || new_null_array(self.field.data_type(), *length);
+        match &self.source {
+            Source::Feature { field, feature } => match &rows.features[*field] {
+                Some(columns) => columns[*feature].slice(*start, *length),
+                None => absent(),
+            },
+            Source::Record { place, name, of } => {
+                let is_here =
+                    |candidate: &usize| rows.types.get(*candidate).is_some_and(|(found, _)| found == name);
+                let found = Some(*place)
+                    .filter(is_here)
+                    .or_else(|| rows.types.iter().position(|(found, _)| found == name));
+                match found {
+                    Some(found) => {
+                        let array = rows.columns[found].slice(*start, *length);
+                        publish(&convert(&array, &rows.types[found].1, of), of, form)
+                    }
+                    None => absent(),
+                }
+            }
+        }
+    }
+}
+
+/// The type of a feature's column.
+fn feature_type(feature: Feature) -> DataType {
+    if feature.is_count() { DataType::Int64 } else { DataType::Float64 }
+}
+
+/// An open Parquet file.
+pub(super) struct PartFile {
+    writer: SerializedFileWriter<File>,
+    encoders: ArrowRowGroupWriterFactory,
+    path: PathBuf,
+    row_group_count: usize,
+    row_count: u64,
+}
+
+/// A finished Parquet file.
+#[derive(Debug, Clone)]
+pub(super) struct FinishedPart {
+    pub(super) path: PathBuf,
+    pub(super) row_count: u64,
+    pub(super) row_group_count: usize,
+    pub(super) bytes: u64,
+}
+
+/// Encodes the arrays of one top-level column with the writers of its leaves.
+#[derive(Debug)]
+pub(super) struct ColumnEncoder {
+    field: Field,
+    writers: Vec<ArrowColumnWriter>,
+}
+
+impl ColumnEncoder {
+    pub(super) fn encode(mut self, arrays: &[ArrayRef]) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+        for array in arrays {
+            for (leaf, writer) in compute_leaves(&self.field, array)?.iter().zip(&mut self.writers) {
+                writer.write(leaf)?;
+            }
+        }
+        self.writers.into_iter().map(ArrowColumnWriter::close).collect()
+    }
+}
+
+impl PartFile {
+    /// Begins a file. `first_arrays` are the arrays of its first row group, by column: what repeats in
+    /// them gets a dictionary for the whole file.
+    pub(super) fn begin(scratch: Scratch, columns: &PartColumns, dictionaries: &[Vec<bool>]) -> Result<Self> {
+        let Scratch { path, file } = scratch;
+        let mut properties = WriterProperties::builder()
+            .set_created_by(format!("etl version {}", env!("CARGO_PKG_VERSION")))
+            .set_compression(Compression::SNAPPY)
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_dictionary_enabled(false);
+        let parquet_schema = parquet::arrow::ArrowSchemaConverter::new()
+            .convert(&columns.schema)
+            .map_err(|error| encoding_failed(&path, error))?;
+        let leaves = parquet_schema.columns().iter().zip(dictionaries.iter().flatten());
+        for (leaf, _) in leaves.filter(|(_, pays)| **pays) {
+            properties = properties.set_column_dictionary_enabled(leaf.path().clone(), true);
+        }
+        let (writer, encoders) =
+            ArrowWriter::try_new(file, Arc::clone(&columns.schema), Some(properties.build()))
+                .and_then(ArrowWriter::into_serialized_writer)
+                .map_err(|error| encoding_failed(&path, error))?;
+        Ok(Self { writer, encoders, path, row_group_count: 0, row_count: 0 })
+    }
+
+    /// The encoders of the next row group, one per top-level column.
+    pub(super) fn encoders(&self, columns: &PartColumns) -> Result<Vec<ColumnEncoder>> {
+        let writers = self
+            .encoders
+            .create_column_writers(self.row_group_count)
+            .map_err(|error| encoding_failed(&self.path, error))?;
+        let mut writers = writers.into_iter();
+        Ok(columns
+            .schema
+            .fields()
+            .iter()
+            .map(|field| ColumnEncoder {
+                field: field.as_ref().clone(),
+                writers: writers.by_ref().take(leaf_count(field.data_type())).collect(),
+            })
+            .collect())
+    }
+
+    /// Appends the encoded columns of a row group, in the order of the columns.
+    pub(super) fn append(&mut self, chunks: Vec<ArrowColumnChunk>, row_count: usize) -> Result<()> {
+        let path = &self.path;
+        let mut row_group = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut row_group).map_err(|error| encoding_failed(path, error))?;
+        }
+        row_group.close().map_err(|error| encoding_failed(path, error))?;
+        self.row_group_count += 1;
+        self.row_count += row_count as u64;
+        Ok(())
+    }
+
+    /// Writes the footer, syncs the file, reads the footer back and compares it with the counts.
+    pub(super) fn finish(mut self, footer: &Footer) -> Result<FinishedPart> {
+        let path = self.path;
+        for (key, value) in &footer.0 {
+            self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
+        }
+        self.writer.finish().map_err(|error| encoding_failed(&path, error))?;
+        let file = self.writer.inner();
+        file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
+        let (row_count, row_group_count) = (self.row_count, self.row_group_count);
+        let bytes = verify(&path, row_count, row_group_count)?;
+        Ok(FinishedPart { path, row_count, row_group_count, bytes })
+    }
+}
+
+/// Reads the footer of a file that was just written. Returns the file's size.
+fn verify(path: &Path, row_count: u64, row_group_count: usize) -> Result<u64> {
+    let file = File::open(path).map_err(|error| Error::storage("reopen", path, error))?;
+    let metadata =
+        ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| encoding_failed(path, error))?;
+    let found = (metadata.file_metadata().num_rows(), metadata.num_row_groups());
+    if found != (row_count as i64, row_group_count) {
+        return Err(Error::new(
+            ErrorKind::Storage,
+            format!(
+                "{} does not hold what was written: expected {row_count} rows in {row_group_count} row groups, \
+                 got {} in {}",
+                path.display(),
+                found.0,
+                found.1
+            ),
+        ));
+    }
+    Ok(file.metadata().map_err(|error| Error::storage("look at", path, error))?.len())
+}
+
+pub(super) fn encoding_failed(path: &Path, error: ParquetError) -> Error {
+    Error::storage("write", path, error)
+}
+
+fn leaf_count(of: &DataType) -> usize {
+    match of {
+        DataType::Struct(fields) => fields.iter().map(|field| leaf_count(field.data_type())).sum(),
+        DataType::List(element) => leaf_count(element.data_type()),
+        _ => 1,
+    }
+}
+
+/// Which leaves of one column get a dictionary, from its arrays in the first row group.
+pub(super) fn dictionaries_of(arrays: &[ArrayRef], of: &DataType) -> Vec<bool> {
+    if arrays.is_empty() { vec![false; leaf_count(of)] } else { dictionary_pays(arrays) }
+}

@@ -1,0 +1,120 @@
+//! When a row group ends: by rows and by bytes, whichever comes first, and never by time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+
+use crate::config::RowGroupConfig;
+use crate::model::PageBatch;
+use crate::schema::{ColumnType, Shape};
+
+/// Rows with the types that they were decoded or stored with.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) row_count: usize,
+    pub(super) bytes: usize,
+    pub(super) shape: Shape,
+    pub(super) types: Vec<(Arc<str>, ColumnType)>,
+    pub(super) columns: Vec<ArrayRef>,
+    /// Per `--values` field: its feature columns, if its column exists yet.
+    pub(super) features: Vec<Option<Vec<ArrayRef>>>,
+}
+
+impl Rows {
+    pub(super) fn new(
+        row_count: usize,
+        shape: Shape,
+        columns: Vec<ArrayRef>,
+        features: Vec<Option<Vec<ArrayRef>>>,
+    ) -> Self {
+        let bytes = columns.iter().chain(features.iter().flatten().flatten()).map(value_bytes).sum();
+        let types = top_types(&shape);
+        Self { row_count, bytes, shape, types, columns, features }
+    }
+
+    pub(super) fn of_page(batch: PageBatch) -> Self {
+        let features =
+            batch.features.into_iter().map(|field| field.is_seen.then_some(field.columns)).collect();
+        Self::new(batch.row_count, batch.shape, batch.columns, features)
+    }
+
+    pub(super) fn seen_fields(&self) -> impl Iterator<Item = bool> {
+        self.features.iter().map(Option::is_some)
+    }
+}
+
+fn value_bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().expect("every column type has a known size")
+}
+
+/// The columns of records of this shape.
+pub(super) fn top_types(shape: &Shape) -> Vec<(Arc<str>, ColumnType)> {
+    shape.fields.iter().map(|(name, shape)| (Arc::clone(name), shape.column_type())).collect()
+}
+
+/// A run of rows out of some [`Rows`].
+#[derive(Debug, Clone)]
+pub(super) struct Slice {
+    pub(super) rows: Arc<Rows>,
+    pub(super) start: usize,
+    pub(super) length: usize,
+}
+
+/// The rows of one row group, in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RowGroup {
+    pub(super) slices: Vec<Slice>,
+    pub(super) row_count: usize,
+    bytes: usize,
+}
+
+/// Cuts a stream of rows into row groups.
+#[derive(Debug)]
+pub(super) struct RowGroups {
+    config: RowGroupConfig,
+    open: RowGroup,
+    full: VecDeque<RowGroup>,
+}
+
+impl RowGroups {
+    pub(super) fn new(config: RowGroupConfig) -> Self {
+        Self { config, open: RowGroup::default(), full: VecDeque::new() }
+    }
+
+    /// Adds rows behind those that were added before.
+    pub(super) fn push(&mut self, rows: Rows) {
+        let rows = Arc::new(rows);
+        let mut start = 0;
+        while start < rows.row_count {
+            // Rows of one page count alike, so that the cut depends on nothing but the page.
+            let row_bytes = rows.bytes.div_ceil(rows.row_count).max(1);
+            let fit_by_bytes = self.config.bytes_max.saturating_sub(self.open.bytes) / row_bytes;
+            let fit_by_rows = self.config.rows_max - self.open.row_count;
+            let mut length = fit_by_bytes.min(fit_by_rows).min(rows.row_count - start);
+            if length == 0 && self.open.row_count > 0 {
+                self.full.push_back(std::mem::take(&mut self.open));
+                continue;
+            }
+            // A row larger than a row group is a row group.
+            length = length.max(1);
+            self.open.slices.push(Slice { rows: Arc::clone(&rows), start, length });
+            self.open.row_count += length;
+            self.open.bytes += length * row_bytes;
+            start += length;
+        }
+        if self.open.row_count >= self.config.rows_max || self.open.bytes >= self.config.bytes_max {
+            self.full.push_back(std::mem::take(&mut self.open));
+        }
+    }
+
+    /// The next row group that is full.
+    pub(super) fn pop_full(&mut self) -> Option<RowGroup> {
+        self.full.pop_front()
+    }
+
+    /// The last row group, which need not be full; `None` when no row is left.
+    pub(super) fn pop_last(&mut self) -> Option<RowGroup> {
+        (self.open.row_count > 0).then(|| std::mem::take(&mut self.open))
+    }
+}
