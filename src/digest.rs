@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of `bytes`, in lower-case hexadecimal (64 characters).
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     let mut running = RunningDigest::default();
     running.update(bytes);
     running.finish_hex()
@@ -11,21 +11,21 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 /// SHA-256 of bytes that arrive in pieces.
 #[derive(Debug, Default, Clone)]
-pub struct RunningDigest(Sha256);
+pub(crate) struct RunningDigest(Sha256);
 
 impl RunningDigest {
     /// Adds the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// The digest of all bytes so far, raw.
-    pub fn finish(self) -> [u8; 32] {
+    pub(crate) fn finish(self) -> [u8; 32] {
         self.0.finalize().into()
     }
 
     /// The digest of all bytes so far, in lower-case hexadecimal.
-    pub fn finish_hex(self) -> String {
+    pub(crate) fn finish_hex(self) -> String {
         self.finish().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -204,7 +204,7 @@ impl Line {
 
     /// Starts a task for every page, in page order. Returns how many URLs were listed twice.
     async fn ask_for_pages(&self, mut requests: Requests, queue: mpsc::Sender<QueuedPage>) -> Result<u64> {
-        while let Some(request) = requests.next() {
+        for request in requests.by_ref() {
             let request = request?;
             // Both are had in page order, and a page holds neither while it waits for the other to be
             // free, so an earlier page never waits for a later one.

@@ -162,6 +162,7 @@ proptest! {
     fn no_list_panics_and_what_was_checked_can_be_read(list in "([a-z:/.#{}0-9 \r\n?=@\u{feff}]|http://h/|\\{1\\.\\.3\\}){0,40}") {
         if let Ok(list) = open(list.as_bytes(), &[]) {
             let listed = list.listed();
+            prop_assume!(listed < 1000);
             let mut requests = list.requests().unwrap();
             let asked = requests.by_ref().collect::<Result<Vec<_>>>().unwrap().len() as u64;
             prop_assert_eq!(asked + requests.duplicates(), listed);

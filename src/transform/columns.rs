@@ -239,7 +239,7 @@ impl Column {
                 store.bytes.truncate(last_offset(&store.offsets));
             }
             Store::Struct(store) => {
-                store.members.iter_mut().for_each(|member| member.column.truncate(row_count))
+                store.members.iter_mut().for_each(|member| member.column.truncate(row_count));
             }
             Store::List(store) => {
                 store.offsets.truncate(row_count + 1);

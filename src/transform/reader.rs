@@ -88,10 +88,6 @@ impl<'a> Reader<'a> {
         self.position
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
-        self.position >= self.bytes.len()
-    }
-
     /// The next byte without taking it.
     #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
@@ -343,12 +339,6 @@ impl<'a> Reader<'a> {
         Ok(Number::Double(value))
     }
 
-    /// Takes a number and returns its text.
-    pub(super) fn number_text(&mut self) -> Read<&'a str> {
-        let scanned = self.scan_number()?;
-        Ok(self.token(&scanned))
-    }
-
     fn token(&self, scanned: &ScannedNumber) -> &'a str {
         let token = &self.bytes[scanned.start..self.position];
         std::str::from_utf8(token).expect("a JSON number is ASCII")
@@ -409,6 +399,10 @@ impl<'a> Reader<'a> {
     fn take_digits(&mut self, mantissa: &mut u64) {
         let rest = &self.bytes[self.position..];
         let mut taken = 0;
+        while let Some(value) = rest[taken..].first_chunk::<8>().and_then(eight_digits) {
+            *mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(value);
+            taken += 8;
+        }
         while let Some(digit) =
             rest.get(taken).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
         {
@@ -561,6 +555,24 @@ struct ScannedNumber {
     digit_count: usize,
     /// Power of ten that the mantissa is multiplied with.
     exponent: i64,
+}
+
+/// The value of eight ASCII digits, or `None` if one of them is none: all eight at once in one word
+/// (Lemire, "Quickly parsing eight digits", 2018).
+#[inline]
+fn eight_digits(bytes: &[u8; 8]) -> Option<u64> {
+    const HIGH_NIBBLES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let word = u64::from_le_bytes(*bytes);
+    // A digit is 0x30..=0x39: its high nibble is 3, and still is when 6 is added.
+    let sixes = word.wrapping_add(0x0606_0606_0606_0606);
+    if word & HIGH_NIBBLES != ZEROS || sixes & HIGH_NIBBLES != ZEROS {
+        return None;
+    }
+    let digits = word - ZEROS;
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
 fn shown_byte(byte: u8) -> String {

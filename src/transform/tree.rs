@@ -89,7 +89,7 @@ impl<'a> Tree<'a> {
             Self::Null => out.extend_from_slice(b"null"),
             Self::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
             Self::Number(Number::Int(value)) => {
-                write!(out, "{value}").expect("writing to a Vec does not fail")
+                write!(out, "{value}").expect("writing to a Vec does not fail");
             }
             Self::Number(Number::Double(value)) => write_double(*value, out),
             Self::Number(Number::Huge(digits)) => out.extend_from_slice(digits.as_bytes()),

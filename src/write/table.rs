@@ -191,8 +191,8 @@ impl TableWriter {
             None => (self.columns()?, PartState::Empty),
         };
         let appending = match state {
-            PartState::Empty => self.begin(output, &columns, row_group).await?,
-            PartState::Appending(appending) => self.append(appending.await?, &columns, row_group)?,
+            PartState::Empty => self.begin(output, &columns, &row_group).await?,
+            PartState::Appending(appending) => self.append(appending.await?, &columns, &row_group)?,
         };
         self.open = Some(OpenPart { columns, state: PartState::Appending(appending) });
         Ok(())
@@ -215,7 +215,7 @@ impl TableWriter {
         &self,
         output: &mut LocalOutput,
         columns: &PartColumns,
-        row_group: RowGroup,
+        row_group: &RowGroup,
     ) -> Result<Appending> {
         let looks: Vec<_> = (0..columns.count())
             .map(|place| {
@@ -235,7 +235,7 @@ impl TableWriter {
     }
 
     /// Starts to encode the columns of a row group; the future appends them to the file.
-    fn append(&self, mut file: PartFile, columns: &PartColumns, row_group: RowGroup) -> Result<Appending> {
+    fn append(&self, mut file: PartFile, columns: &PartColumns, row_group: &RowGroup) -> Result<Appending> {
         let row_count = row_group.row_count;
         let encoders = file.encoders(columns)?;
         let encoded: Vec<_> = encoders

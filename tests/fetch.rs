@@ -1,0 +1,16 @@
+//! Every way in which a server can fail, and what is left of the page then.
+//!
+//! A real fetcher talks to a real socket; the server sends exactly the bytes that a test gives it.
+
+#[path = "fetch/answers.rs"]
+mod answers;
+#[path = "fetch/attempts.rs"]
+mod attempts;
+#[path = "fetch/bench.rs"]
+mod bench;
+#[path = "fetch/bodies.rs"]
+mod bodies;
+#[path = "fetch/files.rs"]
+mod files;
+#[path = "fetch/server.rs"]
+mod server;
