@@ -1,16 +1,63 @@
-//! x
-pub mod budget;
-pub mod calendar;
+//! `etl` pulls JSON log pages over HTTP, computes variance features over numeric lists in the records on
+//! a rayon pool, and leaves one verified, snappy-compressed Parquet file. This page is its architecture.
+//!
+//! # The straight line
+//!
+//! ```text
+//! PageRequest -> Page -> columns + rejects -> features -> rows -> row group -> part -> published file
+//!    fetch     |---------- transform (pure) ----------|          write            sink
+//! ```
+//!
+//! - **A stage is a module, not an actor; one page is one task.** [`pipeline`] spawns a task per page and
+//!   sends its handle through one bounded queue in page order. Pages are fetched and decoded side by side
+//!   and written in the order of the list, so the file is the same, byte for byte, at any concurrency.
+//! - **tokio waits, rayon computes.** The only hand-off is [`cpu::CpuPool::run`]: decompression, decoding
+//!   with its features, encoding of columns and writing of row groups go through it.
+//! - **Bytes are paid for.** A page holds a [`budget::Reservation`] for its bytes until the writer has its
+//!   rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
+//!   own, so a budget smaller than a row group can't lock the line up.
+//! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as
+//!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace.
+//! - **Types are a function of the set of kinds seen** ([`schema`]), so that the schema does not depend on
+//!   where pages end. A part whose schema is outgrown is closed; at the end parts are read back, widened
+//!   and written as one ([`write`]).
+//! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
+//!   and renames only what was synced, reopened and compared with the counts.
+//!
+//! # What is data and what is an error
+//!
+//! A record that is wrong is a [`model::Reject`]; a page that is wrong is a [`model::PageFault`]. Both are
+//! counted, kept and shown, and the run goes on. An [`error::Error`] stops the run; its kind is the exit
+//! code. A broken invariant panics, and [`cpu`] turns the panic into an error, so nothing is published.
+//!
+//! # Deliberately absent
+//!
+//! The library prints nothing, installs no globals and holds no clock but the one of tokio. There is no
+//! plug-in interface for stages and no second way from bytes to columns. `unsafe` is forbidden.
+//!
+//! # Modules
+//!
+//! Imports go down only, and a test holds them to it: [`pipeline`] -> [`fetch`] | [`transform`] | [`write`]
+//! -> [`sink`], [`cpu`], [`budget`] -> [`model`], [`schema`], [`config`], [`error`], [`metrics`],
+//! [`report`], [`calendar`].
+
 pub mod config;
-pub mod cpu;
-mod digest;
 pub mod error;
-pub mod fetch;
-pub mod metrics;
 pub mod model;
-pub mod pipeline;
-pub mod report;
 pub mod schema;
+
+pub mod calendar;
+pub mod metrics;
+pub mod report;
+
+mod digest;
+
+pub mod budget;
+pub mod cpu;
 pub mod sink;
+
+pub mod fetch;
 pub mod transform;
 pub mod write;
+
+pub mod pipeline;

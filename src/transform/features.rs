@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, NullBufferBuilder};
 
-use self::moments::{Shape, Spread, Summary, root_mean_square};
+use self::moments::{Scatter, Shape, Spread, Summary, root_mean_square};
 use self::quantiles::Quantiles;
 use crate::config::Feature;
 
@@ -134,7 +134,8 @@ impl FeatureColumns {
 /// What the asked features have in common, so that it is computed once per record or not at all.
 #[derive(Debug, Default)]
 struct Needs {
-    spread: bool,
+    sample: bool,
+    population: bool,
     cv: bool,
     rms: bool,
     shape: bool,
@@ -147,12 +148,10 @@ impl Needs {
         let mut needs = Self::default();
         for feature in features {
             match feature {
-                Feature::Variance
-                | Feature::Stddev
-                | Feature::PopulationVariance
-                | Feature::PopulationStddev => needs.spread = true,
+                Feature::Variance | Feature::Stddev => needs.sample = true,
+                Feature::PopulationVariance | Feature::PopulationStddev => needs.population = true,
                 Feature::Cv => {
-                    needs.spread = true;
+                    needs.sample = true;
                     needs.cv = true;
                 }
                 Feature::Rms => needs.rms = true,
@@ -181,7 +180,8 @@ impl Needs {
 struct Record<'a> {
     summary: Summary,
     null_count: usize,
-    spread: Spread,
+    sample: Option<Spread>,
+    population: Option<Spread>,
     cv: Option<f64>,
     shape: Option<Shape>,
     rms: f64,
@@ -198,12 +198,17 @@ impl<'a> Record<'a> {
         if needs.deviations {
             quantiles.sort_deviations();
         }
-        let spread = if needs.spread { Spread::new(values, &summary) } else { Spread::default() };
+        let scatter = (needs.sample || needs.population).then(|| Scatter::new(values, &summary));
+        let scatter = scatter.as_ref();
+        let sample = if needs.sample { scatter.and_then(Scatter::sample) } else { None };
         Self {
             null_count,
-            spread,
+            sample,
+            population: if needs.population { scatter.and_then(Scatter::population) } else { None },
             // Divided here: the optimizer would divide ahead of the match in `number`, for every record.
-            cv: if needs.cv { spread.relative_to(summary.mean) } else { None },
+            cv: sample
+                .filter(|_| needs.cv && summary.mean != 0.0)
+                .map(|sample| sample.stddev / summary.mean.abs()),
             shape: if needs.shape { Shape::new(values, &summary) } else { None },
             rms: if needs.rms { root_mean_square(values, &summary) } else { 0.0 },
             quantiles,
@@ -225,10 +230,10 @@ impl<'a> Record<'a> {
             Feature::Min => Some(summary.min),
             Feature::Max => Some(summary.max),
             Feature::Range => Some(summary.max - summary.min),
-            Feature::Variance => self.spread.variance,
-            Feature::Stddev => self.spread.stddev,
-            Feature::PopulationVariance => self.spread.population_variance,
-            Feature::PopulationStddev => self.spread.population_stddev,
+            Feature::Variance => self.sample.map(|spread| spread.variance),
+            Feature::Stddev => self.sample.map(|spread| spread.stddev),
+            Feature::PopulationVariance => self.population.map(|spread| spread.variance),
+            Feature::PopulationStddev => self.population.map(|spread| spread.stddev),
             Feature::Cv => self.cv,
             Feature::Rms => Some(self.rms),
             Feature::Skewness => self.shape.map(|shape| shape.skewness),

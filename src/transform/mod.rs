@@ -1,4 +1,9 @@
-//! Bytes to columns: pure, without I/O, without a clock.
+//! Bytes to columns: pure, without I/O and without a clock.
+//!
+//! [`transform()`] takes a complete page and returns its columns, features and rejects. Below it, from the
+//! outside in: `page` finds the records, `decode` reads one into `columns`, `reader` reads tokens, `values`
+//! reads the lists that are summarised, `tree` reads what a text column takes.
+
 mod columns;
 mod decode;
 pub mod features;

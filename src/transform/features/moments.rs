@@ -32,22 +32,18 @@ pub(super) struct Summary {
 impl Summary {
     /// Summarises `values`, at least one.
     pub(super) fn new(values: &[f64]) -> Self {
-        let mut lanes = Lanes::<LANE_COUNT>::new(values[0]);
-        let chunks = values.chunks_exact(LANE_COUNT);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            lanes.add(chunk.try_into().expect("a chunk has a value per lane"));
+        let (mut min, mut max) = (values[0], values[0]);
+        let mut total = CompensatedSum::default();
+        for &value in values {
+            min = if value < min { value } else { min };
+            max = if value > max { value } else { max };
+            total.add(value);
         }
-        let mut whole = lanes.join();
-        for &value in rest {
-            whole.add(&[value]);
-        }
-        let (min, max) = (whole.min[0], whole.max[0]);
-        let sum = whole.total();
+        let (min, max) = order_zeros(values, min, max);
+        let sum = total.get();
         if !sum.is_finite() {
             return Self::of_wide_range(values, min, max);
         }
-        let (min, max) = order_zeros(values, min, max);
         // The mean of equal values is that value; rounding may have left it by one unit.
         let mean = (sum / values.len() as f64).clamp(min, max);
         Self { count: values.len(), sum, mean, min, max, is_finite: true }
@@ -68,11 +64,11 @@ impl Summary {
         }
         // So many times smaller, no partial sum can overflow.
         let shrink = 1.0 / (2 * count).next_power_of_two() as f64;
-        let mut lane = Sums::new(0.0);
+        let mut total = CompensatedSum::default();
         for &value in values {
-            lane.add(&[value * shrink]);
+            total.add(value * shrink);
         }
-        let sum = lane.total();
+        let sum = total.get();
         let mean = (sum / count as f64 / shrink).clamp(min, max);
         Self { count, sum: sum / shrink, mean, min, max, is_finite: true }
     }
@@ -83,57 +79,27 @@ impl Summary {
     }
 }
 
-/// Values that are taken at once: sums that do not wait for each other are added side by side.
-const LANE_COUNT: usize = 1;
-
-/// Extremes and compensated sum of a list.
-type Sums = Lanes<1>;
-
-/// Extremes and compensated sums of every `N`th value.
-#[derive(Debug, Clone, Copy)]
-struct Lanes<const N: usize> {
-    sum: [f64; N],
+/// A sum as good as if it were computed with twice the digits (`Sum2` of Ogita, Rump, Oishi 2005).
+#[derive(Debug, Clone, Copy, Default)]
+struct CompensatedSum {
+    sum: f64,
     /// What rounding took from `sum`.
-    error: [f64; N],
-    min: [f64; N],
-    max: [f64; N],
+    error: f64,
 }
 
-impl<const N: usize> Lanes<N> {
-    /// Lanes without values; `some` is any value of the list, for the extremes to begin with.
-    fn new(some: f64) -> Self {
-        Self { sum: [0.0; N], error: [0.0; N], min: [some; N], max: [some; N] }
-    }
-
-    /// Adds one value to each lane.
+impl CompensatedSum {
+    /// Adds `value`; the sum and the step's error together are exact (Knuth's two-sum).
     #[inline]
-    fn add(&mut self, values: &[f64; N]) {
-        for (i, &value) in values.iter().enumerate() {
-            self.min[i] = if value < self.min[i] { value } else { self.min[i] };
-            self.max[i] = if value > self.max[i] { value } else { self.max[i] };
-            // Knuth's two-sum: `next` and the error together are exactly `sum + value`.
-            let next = self.sum[i] + value;
-            let taken = next - self.sum[i];
-            self.error[i] += (self.sum[i] - (next - taken)) + (value - taken);
-            self.sum[i] = next;
-        }
+    fn add(&mut self, value: f64) {
+        let next = self.sum + value;
+        let taken = next - self.sum;
+        self.error += (self.sum - (next - taken)) + (value - taken);
+        self.sum = next;
     }
 
-    /// All lanes in one.
-    #[inline]
-    fn join(&self) -> Sums {
-        let mut whole = Sums::new(self.min[0]);
-        for i in 0..N {
-            whole.add(&[self.sum[i]]);
-            whole.error[0] += self.error[i];
-        }
-        whole.min[0] = self.min.into_iter().fold(self.min[0], f64::min);
-        whole.max[0] = self.max.into_iter().fold(self.max[0], f64::max);
-        whole
-    }
-
-    fn total(&self) -> f64 {
-        self.sum[0] + self.error[0]
+    /// The sum, rounded. Not finite where a step overflowed.
+    fn get(self) -> f64 {
+        self.sum + self.error
     }
 }
 
@@ -148,60 +114,62 @@ fn order_zeros(values: &[f64], min: f64, max: f64) -> (f64, f64) {
     (min, max)
 }
 
-/// How far the values lie from their mean. `None` is undefined, infinite is overflown.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Spread {
-    pub(super) variance: Option<f64>,
-    pub(super) stddev: Option<f64>,
-    pub(super) population_variance: Option<f64>,
-    pub(super) population_stddev: Option<f64>,
+/// The second moment about the mean, of values that were multiplied by `scale`.
+pub(super) struct Scatter {
+    scaled: OnlineMoments<2>,
+    scale: f64,
 }
 
-impl Spread {
+impl Scatter {
+    /// Scatter of `values` about the mean of their `summary`.
     pub(super) fn new(values: &[f64], summary: &Summary) -> Self {
         let mean = summary.mean;
-        let moments = fold(values.iter().map(|value| value - mean));
-        let sample = moments.variance();
-        let spread = Self {
-            variance: sample,
-            stddev: sample.map(f64::sqrt),
-            population_variance: moments.population_variance(),
-            population_stddev: moments.population_std_dev(),
-        };
+        let scaled = fold(values.iter().map(|value| value - mean));
         let is_precise = |variance: f64| variance >= VARIANCE_PRECISE_MIN && variance.is_finite();
-        if sample.is_none_or(is_precise) || summary.min == summary.max || !summary.is_finite {
-            return spread;
+        if scaled.variance().is_none_or(is_precise) || summary.min == summary.max || !summary.is_finite {
+            return Self { scaled, scale: 1.0 };
         }
-        Self::of_wide_range(values, summary, sample.is_some_and(|variance| variance < 1.0))
-    }
-
-    /// The standard deviation over the absolute `mean`, `None` at mean 0.
-    pub(super) fn relative_to(&self, mean: f64) -> Option<f64> {
-        self.stddev.filter(|_| mean != 0.0).map(|stddev| stddev / mean.abs())
+        Self::of_wide_range(values, mean, scaled.variance().is_some_and(|variance| variance < 1.0))
     }
 
     /// For differences whose squares are too small or too large: computed again in the middle of the range.
     #[cold]
-    fn of_wide_range(values: &[f64], summary: &Summary, is_small: bool) -> Self {
-        let scale = if is_small { SCALE } else { 1.0 / SCALE };
-        let mean = summary.mean;
-        let moments = if is_small {
+    fn of_wide_range(values: &[f64], mean: f64, is_small: bool) -> Self {
+        if is_small {
             // Subtracted first: a large mean must not be scaled out of the range.
-            fold(values.iter().map(|value| (value - mean) * scale))
-        } else {
-            fold(values.iter().map(|value| value * scale - mean * scale))
-        };
-        let variance = |scaled: f64| scaled / scale / scale;
-        // The deviation overflows together with its variance, so that both are there or neither.
-        let stddev =
-            |scaled: f64| if variance(scaled).is_finite() { scaled.sqrt() / scale } else { f64::INFINITY };
-        Self {
-            variance: moments.variance().map(variance),
-            stddev: moments.variance().map(stddev),
-            population_variance: moments.population_variance().map(variance),
-            population_stddev: moments.population_variance().map(stddev),
+            let scaled = fold(values.iter().map(|value| (value - mean) * SCALE));
+            return Self { scaled, scale: SCALE };
         }
+        let scale = 1.0 / SCALE;
+        Self { scaled: fold(values.iter().map(|value| value * scale - mean * scale)), scale }
     }
+
+    /// Spread with the divisor `n - 1`; `None` below two values.
+    pub(super) fn sample(&self) -> Option<Spread> {
+        self.scaled.variance().map(|variance| self.spread(variance))
+    }
+
+    /// Spread with the divisor `n`.
+    pub(super) fn population(&self) -> Option<Spread> {
+        self.scaled.population_variance().map(|variance| self.spread(variance))
+    }
+
+    fn spread(&self, scaled: f64) -> Spread {
+        if self.scale == 1.0 {
+            return Spread { variance: scaled, stddev: scaled.sqrt() };
+        }
+        let variance = scaled / self.scale / self.scale;
+        // The deviation overflows together with its variance, so that both are there or neither.
+        let stddev = if variance.is_finite() { scaled.sqrt() / self.scale } else { variance };
+        Spread { variance, stddev }
+    }
+}
+
+/// How far the values lie from their mean; infinite where it overflowed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spread {
+    pub(super) variance: f64,
+    pub(super) stddev: f64,
 }
 
 fn fold(residuals: impl Iterator<Item = f64>) -> OnlineMoments<2> {

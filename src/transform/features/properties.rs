@@ -50,8 +50,7 @@ fn doubles(integers: &[i64], exponent: i32) -> Vec<f64> {
 fn finite() -> impl Strategy<Value = Vec<f64>> {
     use prop::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
     let wild = NEGATIVE | POSITIVE | NORMAL | SUBNORMAL | ZERO;
-    let value =
-        prop_oneof![4 => wild, 2 => -1e3..1e3, 1 => Just(0.1), 1 => Just(f64::MAX), 1 => Just(f64::MIN)];
+    let value = prop_oneof![4 => wild, 2 => -1e3..1e3, 1 => Just(0.1), 1 => Just(0.0), 1 => Just(-0.0), 1 => Just(f64::MAX), 1 => Just(f64::MIN)];
     prop::collection::vec(value, 1..40)
 }
 

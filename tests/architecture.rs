@@ -1,0 +1,133 @@
+//! Holds the table of rooms: imports go down only, and each vendor crate has one place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms, from the top down. A room may import from later rows, not from its own (but for the last).
+const LAYERS: &[&[&str]] = &[
+    &["main", "cli", "progress"],
+    &["pipeline"],
+    &["fetch", "transform", "write"],
+    &["sink", "cpu", "budget"],
+    &["model", "schema", "config", "error", "metrics", "report", "calendar", "digest"],
+];
+
+/// Vendor crates and the only files (or rooms) that import them. `arrow`, `bytes`, `tokio`, `serde`,
+/// `serde_json`, `thiserror`, `tracing` and `url` are the language that the rooms speak.
+const VENDORS: &[(&str, &[&str])] = &[
+    ("base64", &["write/rejects.rs"]),
+    ("brotli_decompressor", &["fetch/decompress.rs"]),
+    ("chrono", &["calendar.rs"]),
+    ("clap", &["cli.rs"]),
+    ("fastrand", &["fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"]),
+    ("flate2", &["fetch/decompress.rs"]),
+    ("memchr", &["transform/page.rs"]),
+    ("parquet", &["write/part.rs", "write/table.rs"]),
+    ("rayon", &["cpu.rs"]),
+    ("reqwest", &["fetch/client.rs"]),
+    ("sha2", &["digest.rs"]),
+    ("statrs", &["transform/features/moments.rs"]),
+    ("tokio_util", &["pipeline.rs"]),
+    ("tracing_subscriber", &["main.rs"]),
+    ("zstd", &["fetch/decompress.rs"]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of every file of `src`, by its path there: without comments and without its tests.
+fn code() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    paths
+        .into_iter()
+        .map(|path| (path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), path))
+        .filter(|(name, _)| !name.ends_with("tests.rs") && !name.ends_with("properties.rs"))
+        .map(|(name, path)| {
+            let text = fs::read_to_string(path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>();
+            (name, code.join("\n"))
+        })
+        .collect()
+}
+
+fn room_of(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap()
+}
+
+fn layer_of(room: &str) -> usize {
+    let layer = LAYERS.iter().position(|rooms| rooms.contains(&room));
+    layer.unwrap_or_else(|| panic!("{room} has no row in the table of rooms"))
+}
+
+/// The rooms that code names: `crate::fetch::...` in the library, `etl::fetch::...` in the binary.
+fn rooms_named_in(code: &str) -> Vec<&str> {
+    ["crate::", "etl::"]
+        .iter()
+        .flat_map(|root| {
+            code.match_indices(root).filter(|(place, _)| {
+                !code[..*place]
+                    .ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+            })
+        })
+        .map(|(place, root)| {
+            let rest = &code[place + root.len()..];
+            &rest[..rest.find(|end: char| !end.is_alphanumeric() && end != '_').unwrap_or(rest.len())]
+        })
+        .collect()
+}
+
+#[test]
+fn imports_go_down_only() {
+    let lowest = LAYERS.len() - 1;
+    for (file, code) in code().iter().filter(|(file, _)| *file != "lib.rs") {
+        let room = room_of(file);
+        for named in rooms_named_in(code).into_iter().filter(|named| *named != room && !named.is_empty()) {
+            let (ours, theirs) = (layer_of(room), layer_of(named));
+            let is_down = theirs > ours || (ours == lowest && theirs == lowest) || ours == 0;
+            assert!(is_down, "src/{file} imports {named}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn every_vendor_crate_has_its_place() {
+    for (file, code) in code() {
+        for (vendor, places) in VENDORS {
+            let is_named = code.lines().any(|line| {
+                let line = line.trim_start();
+                line.starts_with(&format!("use {vendor}::"))
+                    || line.contains(&format!(" {vendor}::"))
+                    || line.contains(&format!("({vendor}::"))
+            });
+            assert!(
+                !is_named || places.contains(&file.as_str()),
+                "src/{file} imports {vendor}, which belongs to {places:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_place_still_imports_its_vendor() {
+    let code = code();
+    for (vendor, places) in VENDORS {
+        for place in *places {
+            let text = code
+                .get(*place)
+                .unwrap_or_else(|| panic!("src/{place} is gone; {vendor} was imported there"));
+            assert!(text.contains(&format!("{vendor}::")), "src/{place} no longer imports {vendor}");
+        }
+    }
+}
