@@ -3,6 +3,9 @@
 //! Everything that can be found wrong without a request is found here, in one line that names the
 //! option, what was expected and what was found.
 
+mod fields;
+mod units;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +14,13 @@ use clap::{ArgAction, Parser, ValueEnum};
 
 use etl::calendar::Day;
 use etl::config::{
-    Config, ContractConfig, Feature, FeatureConfig, FieldPath, HttpConfig, InputConfig, Limit, OnNonfinite,
+    Config, ContractConfig, Feature, FeatureConfig, HttpConfig, InputConfig, Limit, OnNonfinite,
     OutputConfig, ResourceConfig, RetryConfig, RowGroupConfig, TransformConfig, ValuesField,
 };
 use etl::error::Error;
+
+use fields::{parse_values, pointer_tokens};
+use units::{parse_bytes, parse_count, parse_duration, parse_limit};
 
 /// Most requests at once: each is a socket, and systems give a process some thousand.
 const CONCURRENCY_MAX: usize = 1024;
@@ -350,47 +356,6 @@ fn parse_day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "expected a day such as 2026-01-31".to_owned())
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a time such as 500ms, 10s, 5m or 1h".to_owned();
-    let (number, unit) = split_unit(text);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "ms" => number / 1000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero()).ok_or_else(wrong)
-}
-
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a size such as 64MiB, 8GiB or 500MB".to_owned();
-    let (number, unit) = split_unit(text);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let bytes = number * factor as f64;
-    if bytes >= 1.0 && bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(wrong()) }
-}
-
-/// A number and the unit behind it.
-fn split_unit(text: &str) -> (&str, &str) {
-    let end =
-        text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
-    (&text[..end], text[end..].trim())
-}
-
 fn parse_memory(text: &str) -> Result<u64, String> {
     let bytes = parse_bytes(text)?;
     if bytes < ResourceConfig::MEMORY_BYTES_MIN {
@@ -407,62 +372,8 @@ fn parse_threads(text: &str) -> Result<usize, String> {
     parse_count(text, THREADS_MAX)
 }
 
-fn parse_count(text: &str, most: usize) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
-    count.ok_or_else(|| format!("expected a number from 1 to {most}"))
-}
-
-fn parse_limit(text: &str) -> Result<Limit, String> {
-    let wrong = || "expected a count such as 10, or a share such as 0.5%".to_owned();
-    match text.strip_suffix('%') {
-        Some(percent) => {
-            let percent = percent.trim().parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
-            percent.map(Limit::Percent).ok_or_else(wrong)
-        }
-        None => text.parse().map(Limit::Count).map_err(|_| wrong()),
-    }
-}
-
 fn parse_pointer(text: &str) -> Result<Pointer, String> {
     pointer_tokens(text).map(Pointer)
-}
-
-/// The reference tokens of a JSON Pointer (RFC 6901); none for the whole document.
-fn pointer_tokens(text: &str) -> Result<Vec<String>, String> {
-    let Some(tokens) = text.strip_prefix('/') else {
-        return if text.is_empty() {
-            Ok(Vec::new())
-        } else {
-            Err(format!("expected a JSON Pointer, which begins with /, such as /{text}"))
-        };
-    };
-    tokens
-        .split('/')
-        .map(|token| {
-            let escapes_are_right = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            if escapes_are_right {
-                Ok(token.replace("~1", "/").replace("~0", "~"))
-            } else {
-                Err("expected ~0 or ~1 behind every ~ of a JSON Pointer".to_owned())
-            }
-        })
-        .collect()
-}
-
-fn parse_values(text: &str) -> Result<ValuesField, String> {
-    let (name, field) = match text.split_once('=') {
-        Some((name, field)) if !name.starts_with('/') => (name, field),
-        _ => (text, text),
-    };
-    if name.is_empty() || field.is_empty() {
-        return Err("expected FIELD or NAME=FIELD".to_owned());
-    }
-    let path = if field.starts_with('/') {
-        FieldPath::Pointer(pointer_tokens(field)?)
-    } else {
-        FieldPath::Key(field.to_owned())
-    };
-    Ok(ValuesField { name: name.to_owned(), path })
 }
 
 fn parse_features(text: &str) -> Result<FeatureList, String> {
@@ -492,32 +403,5 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes_and_times_are_read_with_their_units() {
-        assert_eq!(parse_bytes("64MiB"), Ok(64 << 20));
-        assert_eq!(parse_bytes("1.5g"), Ok(3 << 29));
-        assert_eq!(parse_bytes("500MB"), Ok(500_000_000));
-        assert!(parse_bytes("0").is_err());
-        assert!(parse_bytes("-1").is_err());
-        assert!(parse_bytes("many").is_err());
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(parse_duration("0").is_err());
-        assert!(parse_duration("5 years").is_err());
-    }
-
-    #[test]
-    fn values_are_keys_or_pointers_and_may_have_a_name() {
-        let key = parse_values("id.orig_h").unwrap();
-        assert_eq!((key.name.as_str(), key.path.keys()), ("id.orig_h", &["id.orig_h".to_owned()][..]));
-        let pointer = parse_values("lat=/a~1b/c~0d").unwrap();
-        assert_eq!(
-            (pointer.name.as_str(), pointer.path.keys()),
-            ("lat", &["a/b".to_owned(), "c~d".to_owned()][..])
-        );
-        assert!(parse_values("=x").is_err());
-        assert!(parse_values("/a~2").is_err());
     }
 }

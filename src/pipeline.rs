@@ -19,7 +19,8 @@ use crate::fetch::{Fetcher, Requests, UrlList};
 use crate::metrics::Metrics;
 use crate::model::{PageBatch, PageFault, PageId, PageRequest};
 use crate::report::{
-    ColumnReport, EXIT_PARTIAL, FAILURES_MAX, FailureReport, PartReport, Report, RequestCounts, Status,
+    ColumnReport, EXIT_PARTIAL, FAILURES_MAX, FailureReport, PartReport, Report, RequestCounts, StageTime,
+    StageTimes, Status,
 };
 use crate::schema::type_name;
 use crate::sink::LocalOutput;
@@ -106,6 +107,13 @@ impl Pipeline {
             retried: self.metrics.requests_retried.get(),
             by_status: self.metrics.by_status(),
         };
+        report.stages = StageTimes {
+            fetch: StageTime::of(&self.metrics.fetch_time),
+            decode: StageTime::of(&self.metrics.decode_time),
+            features: None,
+            encode: StageTime::of(&self.metrics.encode_time),
+            publish: StageTime::of(&self.metrics.publish_time),
+        };
         report.elapsed_ms = started.elapsed().as_millis() as u64;
         report
     }
@@ -119,6 +127,7 @@ impl Pipeline {
         let line = Line::new(&self.config, Arc::clone(&self.metrics))?;
         let mut table = TableWriter::new(
             line.pool.clone(),
+            Arc::clone(&self.metrics),
             Arc::clone(&self.config.transform.features),
             self.config.output.row_group,
         );
@@ -126,28 +135,36 @@ impl Pipeline {
 
         let capacity = self.config.http.concurrency * QUEUED_PAGES_PER_REQUEST;
         let (sender, receiver) = mpsc::channel(capacity);
-        let (duplicate_count, tally) = tokio::try_join!(
+        let written = tokio::try_join!(
             line.ask_for_pages(list.requests()?, sender),
             line.write_pages(receiver, report, &mut output, &mut table, &mut rejects),
-        )?;
-        report.pages.duplicate = duplicate_count;
-
-        let verdict = tally.verdict(report, &self.config.contract);
-        let rejects = rejects.finish()?;
-        report.rejects = rejects.is_some().then(|| output.rejects().display().to_string());
-        if let Err(error) = verdict {
-            output.publish_rejects(rejects.as_deref())?;
-            return Err(error);
+        );
+        let verdict = written.and_then(|(duplicate_count, tally)| {
+            report.pages.duplicate = duplicate_count;
+            tally.verdict(report, &self.config.contract)
+        });
+        let all_pages_done = Instant::now();
+        let finished = match verdict {
+            Ok(()) => {
+                let footer = footer(&self.config, report, &list_digest);
+                table.finish(&mut output, &footer).await.and_then(|stats| check_rows(report, stats))
+            }
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(stats) => {
+                publish_rejects(rejects, report, &output)?;
+                self.publish(report, &output, stats)?;
+                self.metrics.publish_time.add(all_pages_done.elapsed());
+                Ok(())
+            }
+            // The output can't be trusted with one more file.
+            Err(error) if error.kind() == ErrorKind::Storage => Err(error),
+            Err(error) => {
+                publish_rejects(rejects, report, &output)?;
+                Err(error)
+            }
         }
-        let footer = footer(&self.config, report, &list_digest);
-        let stats = table.finish(&mut output, &footer).await?;
-        let written = stats.as_ref().map_or(0, |stats| stats.row_count);
-        if written != report.records.written {
-            let message = format!("{} rows were decoded but {written} were written", report.records.written);
-            return Err(Error::failed(format!("a defect in etl: {message}; nothing was published")));
-        }
-        output.publish_rejects(rejects.as_deref())?;
-        self.publish(report, &output, stats)
     }
 
     fn publish(&self, report: &mut Report, output: &LocalOutput, stats: Option<TableStats>) -> Result<()> {
@@ -176,6 +193,23 @@ impl Pipeline {
         report.outputs = vec![path];
         Ok(())
     }
+}
+
+/// The rejects file is about this run, whether the run publishes or not.
+fn publish_rejects(rejects: RejectsWriter, report: &mut Report, output: &LocalOutput) -> Result<()> {
+    let rejects = rejects.finish()?;
+    output.publish_rejects(rejects.as_deref())?;
+    report.rejects = rejects.map(|_| output.rejects().display().to_string());
+    Ok(())
+}
+
+fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<TableStats>> {
+    let written = stats.as_ref().map_or(0, |stats| stats.row_count);
+    if written == report.records.written {
+        return Ok(stats);
+    }
+    let message = format!("{} rows were decoded but {written} were written", report.records.written);
+    Err(Error::failed(format!("a defect in etl: {message}; nothing was published")))
 }
 
 /// What the tasks of a run share.
@@ -236,13 +270,18 @@ impl Line {
         let fetcher = Arc::clone(&self.fetcher);
         let transform = Arc::clone(&self.transform);
         let pool = self.pool.clone();
+        let metrics = Arc::clone(&self.metrics);
         async move {
+            let asked = Instant::now();
             let fetched = fetcher.fetch(&request, &mut reservation).await;
             drop(permit);
+            let arrived = Instant::now();
+            metrics.fetch_time.add(arrived - asked);
             let batch = match fetched {
                 Ok(page) => pool.run(move || transform::transform(&page, &transform)).await?,
                 Err(fault) => Err(fault),
             };
+            metrics.decode_time.add(arrived.elapsed());
             Ok(PageOutcome { batch, reservation })
         }
     }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
+use crate::metrics::Durations;
 
 /// Failures that are listed one by one; the rest are counted, and all are in the rejects file.
 pub const FAILURES_MAX: usize = 100;
@@ -66,6 +67,8 @@ pub struct Report {
     pub parts: Vec<PartReport>,
     /// Columns of the output.
     pub schema: Vec<ColumnReport>,
+    /// How long the stages took.
+    pub stages: StageTimes,
     /// The first [`FAILURES_MAX`] failed pages.
     pub failures: Vec<FailureReport>,
     /// What the user may want to change.
@@ -151,6 +154,43 @@ pub struct ColumnReport {
     /// Its type, as Arrow spells it in Python: `list<double>`.
     #[serde(rename = "type")]
     pub data_type: String,
+}
+
+/// How long the stages took. Stages overlap, so the totals may exceed the wall time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StageTimes {
+    /// Per page.
+    pub fetch: StageTime,
+    /// Per page, with the features, which are computed while a page is decoded.
+    pub decode: StageTime,
+    /// Always null: part of `decode`.
+    pub features: Option<StageTime>,
+    /// Per column of a row group.
+    pub encode: StageTime,
+    /// Once.
+    pub publish: StageTime,
+}
+
+/// How long one stage took, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the names say it: percentiles and the sum")]
+pub struct StageTime {
+    pub p50_ms: f64,
+    pub p90_ms: f64,
+    pub p99_ms: f64,
+    pub total_ms: f64,
+}
+
+impl StageTime {
+    /// The times in a histogram.
+    pub fn of(durations: &Durations) -> Self {
+        Self {
+            p50_ms: durations.percentile_ms(50),
+            p90_ms: durations.percentile_ms(90),
+            p99_ms: durations.percentile_ms(99),
+            total_ms: durations.total_ms(),
+        }
+    }
 }
 
 /// A page that failed.

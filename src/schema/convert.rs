@@ -125,11 +125,7 @@ fn bring(array: &ArrayRef, of: &ColumnType, form: Form, place: Place) -> ArrayRe
                 .zip(fields)
                 .map(|(column, (_, of))| bring(column, of, form, Place::Inside))
                 .collect();
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(name, of)| Field::new(name.as_ref(), stored_data_type(of), true))
-                .collect();
-            Arc::new(StructArray::new(fields.into(), columns, array.nulls().cloned()))
+            struct_array(fields, columns, array.nulls().cloned(), array.len())
         }
         ColumnType::List(element) => {
             let list = array.as_list::<i32>();
@@ -192,17 +188,21 @@ fn text_array(row_count: usize, mut write: impl FnMut(usize, &mut Vec<u8>) -> bo
     ))
 }
 
+/// Fields are named after `members` and typed after their arrays, which may be in either form.
 fn struct_array(
-    fields: &[(Arc<str>, ColumnType)],
+    members: &[(Arc<str>, ColumnType)],
     columns: Vec<ArrayRef>,
     nulls: Option<NullBuffer>,
     row_count: usize,
 ) -> ArrayRef {
-    let fields: Vec<_> =
-        fields.iter().map(|(name, of)| Field::new(name.as_ref(), of.data_type(), true)).collect();
+    let fields: Vec<_> = members
+        .iter()
+        .zip(&columns)
+        .map(|((name, _), column)| Field::new(name.as_ref(), column.data_type().clone(), true))
+        .collect();
     Arc::new(
         StructArray::try_new_with_length(fields.into(), columns, nulls, row_count)
-            .expect("members have the types and rows of their object"),
+            .expect("members have the rows of their object"),
     )
 }
 

@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 pub use convert::convert;
 pub(crate) use convert::{Form, convert_inside, holds_fragments, publish};
 pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, output_field, type_name};
-pub use text::{JsonText, write_double, write_json_string};
+pub use text::{JsonText, write_double, write_json_double, write_json_string};
 pub use timestamp::{TimestampForms, TimestampText, read_timestamp};
 
 /// Integers up to here are doubles without loss.
@@ -144,7 +144,10 @@ impl Shape {
         if let Some(theirs) = &other.element {
             match &mut self.element {
                 Some(ours) => grew |= ours.unite(theirs),
-                None => self.element = Some(theirs.clone()),
+                None => {
+                    self.element = Some(theirs.clone());
+                    grew = true;
+                }
             }
         }
         grew | unite_fields(&mut self.fields, &other.fields)

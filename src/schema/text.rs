@@ -20,6 +20,16 @@ pub fn write_double(value: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `value` as JSON: like [`write_double`], but what JSON has no number for (NaN, infinities, which
+/// only a list of numbers can hold) is a string, as it came.
+pub fn write_json_double(value: f64, out: &mut Vec<u8>) {
+    if value.is_finite() {
+        write_double(value, out);
+    } else {
+        write!(out, "\"{value}\"").expect("writing to a Vec does not fail");
+    }
+}
+
 /// Appends `text` as a JSON string: only what JSON demands is escaped.
 pub fn write_json_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
@@ -103,6 +113,7 @@ impl<'a> JsonText<'a> {
                 spelling.write(values[row], out);
                 out.push(b'"');
             }
+            Values::Double(values) => write_json_double(values.value(row), out),
             Values::Text(values, Quoting::Strings) => write_json_string(values.value(row).as_bytes(), out),
             Values::Struct(members) => {
                 let mut separator = b'{';

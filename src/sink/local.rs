@@ -171,11 +171,15 @@ fn check_target(path: PathBuf) -> Result<PathBuf> {
     let folder = folder_of(&path);
     match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => Ok(path),
-        Ok(_) => Err(Error::usage(format!("{} is not a folder", folder.display()))),
+        Ok(_) => Err(Error::usage(format!(
+            "--out {}: expected {} to be a folder, got a file; mend the path",
+            path.display(),
+            folder.display()
+        ))),
         Err(error) => Err(Error::usage(format!(
-            "the folder {} can't be used for {}; create it or mend the path",
-            folder.display(),
-            path.display()
+            "--out {}: the folder {} can't be used; create it or mend the path",
+            path.display(),
+            folder.display()
         ))
         .because(error)),
     }

@@ -20,6 +20,11 @@ use crate::schema::{ColumnType, Kinds, Shape, TimestampForms, convert, convert_i
 /// Members of an object up to which a list is searched faster than a hash table.
 const LINEAR_SEARCH_MAX: usize = 8;
 
+/// Rows (or elements) that room is made for at most: some row groups' worth.
+const RESERVED_ROWS_MAX: usize = 1 << 18;
+/// Bytes of text that room is made for at most.
+const RESERVED_BYTES_MAX: usize = 4 << 20;
+
 /// Whether a value may change what a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Growth {
@@ -188,6 +193,30 @@ impl Column {
         let convert = if self.is_inside { convert_inside } else { convert };
         self.store = Store::thaw(&convert(&array, &from, &to), &to);
         debug_assert_eq!(row_count, self.len());
+    }
+
+    /// Makes room for `row_count` rows like the only one there is, so that vectors need not move as they
+    /// grow. A guess: wrong ones cost address space or a few moves.
+    #[cold]
+    pub(super) fn reserve_like_first_row(&mut self, row_count: usize) {
+        let row_count = row_count.min(RESERVED_ROWS_MAX);
+        match &mut self.store {
+            Store::Null | Store::Bool(_) => {}
+            Store::Int64(values) | Store::Timestamp(values) => values.reserve(row_count),
+            Store::Double(values) => values.reserve(row_count),
+            Store::Text(store) => {
+                store.offsets.reserve(row_count);
+                store.bytes.reserve((row_count * store.bytes.len()).min(RESERVED_BYTES_MAX));
+            }
+            Store::Struct(store) => {
+                store.members.iter_mut().for_each(|member| member.column.reserve_like_first_row(row_count));
+            }
+            Store::List(store) => {
+                store.offsets.reserve(row_count);
+                let element_count = row_count * store.element.len();
+                store.element.reserve_like_first_row(element_count);
+            }
+        }
     }
 
     /// Appends nulls until the column has `row_count` rows.

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use super::columns::{Column, Growth, Marks, Member, NeedsGrowth, Store, StructStore};
+use super::duplicates::write_last_values;
 use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
 use super::tree::Tree;
 use super::values::Values;
@@ -37,7 +38,11 @@ pub(super) enum Tail {
 
 /// Why a record was not taken.
 enum Stop {
+    /// It would change a column and may not.
     NeedsGrowth,
+    /// A key stands twice in one object, and its first value may have changed a column already.
+    DuplicateKey,
+    /// It is wrong.
     Fault(Box<Fault>),
 }
 
@@ -59,7 +64,7 @@ impl Stop {
     #[cold]
     fn below(self, token: &str) -> Self {
         match self {
-            Self::NeedsGrowth => self,
+            Self::NeedsGrowth | Self::DuplicateKey => self,
             Self::Fault(fault) => Self::Fault(fault.below(token)),
         }
     }
@@ -95,13 +100,39 @@ impl Decoder {
         match self.attempt(reader, tail, Growth::Forbidden) {
             Ok(()) => return Ok(()),
             Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth) => {}
         }
-        let mut trial = Self::new(&self.features);
         *reader = start.clone();
-        unless_growth(trial.attempt(reader, tail, Growth::Allowed))?;
+        match Self::new(&self.features).attempt(reader, tail, Growth::Allowed) {
+            Ok(()) => {}
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
+            Err(Stop::NeedsGrowth) => unreachable!("growth is allowed here"),
+        }
+        *reader = start.clone();
+        let taken = self.attempt(reader, tail, Growth::Allowed);
+        assert!(taken.is_ok(), "a record that was right a moment ago is right");
+        if self.records.len() == 1 {
+            let record_bytes = reader.position() - start.position();
+            self.records.reserve_like_first_row(reader.rest_bytes() / record_bytes.max(1));
+        }
+        Ok(())
+    }
+
+    /// Takes a record in which a key stands twice in one object: without the values that lost, so that
+    /// they have no say in the types.
+    #[cold]
+    fn take_last_values<'a>(&mut self, start: Reader<'a>, reader: &mut Reader<'a>, tail: Tail) -> Read<()> {
         *reader = start;
-        unless_growth(self.attempt(reader, tail, Growth::Allowed))
+        let mut record = Vec::new();
+        let duplicate_key_count = write_last_values(reader, &mut record)?;
+        if tail == Tail::Nothing {
+            reader.expect_end()?;
+        }
+        self.take_record(&mut Reader::new(&record), Tail::Nothing)?;
+        self.duplicate_key_count += duplicate_key_count;
+        Ok(())
     }
 
     fn attempt(&mut self, reader: &mut Reader<'_>, tail: Tail, growth: Growth) -> Result<(), Stop> {
@@ -121,14 +152,6 @@ impl Decoder {
                 Err(stop)
             }
         }
-    }
-}
-
-fn unless_growth(outcome: Result<(), Stop>) -> Read<()> {
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(Stop::Fault(fault)) => Err(fault),
-        Err(Stop::NeedsGrowth) => unreachable!("growth is allowed here"),
     }
 }
 
@@ -168,20 +191,17 @@ impl<'a> RecordReader<'_, 'a> {
         let first_byte = self.reader.peek_token();
         if first_byte != Some(b'{') {
             self.reader.skip_value()?;
-            self.expect_tail(tail)?;
+            if tail == Tail::Nothing {
+                self.reader.expect_end()?;
+            }
             let reason = format!("expected an object, got {}", kind_of_value(first_byte));
             return Err(Fault::new(FaultKind::Value, start, reason).into());
         }
         self.object(records, 1)?;
-        self.expect_tail(tail)?;
-        self.values.check_record().map_err(Stop::Fault)
-    }
-
-    fn expect_tail(&mut self, tail: Tail) -> Result<(), Stop> {
-        if tail == Tail::Nothing && self.reader.peek_token().is_some() {
-            return Err(self.reader.expected("the end of the record").into());
+        if tail == Tail::Nothing {
+            self.reader.expect_end()?;
         }
-        Ok(())
+        self.values.check_record().map_err(Stop::Fault)
     }
 
     /// Takes the object that is next into an object column.
@@ -247,12 +267,7 @@ impl<'a> RecordReader<'_, 'a> {
     fn member(&mut self, member: &mut Member, row: usize, depth: u32) -> Result<(), Stop> {
         let column = &mut member.column;
         if column.len() > row {
-            // The key stood before in this object: the last one wins.
-            column.truncate(row);
-            self.duplicate_key_count += 1;
-            if let Some(marks) = &column.marks {
-                self.values.forget_below(marks);
-            }
+            return Err(Stop::DuplicateKey);
         }
         column.pad_to(row);
         self.value(column, depth).map_err(|stop| stop.below(&member.name))
@@ -353,9 +368,9 @@ impl<'a> RecordReader<'_, 'a> {
             Store::Struct(_) => self.object(column, depth),
             Store::List(_) => self.list(column, depth),
             _ => {
-                let tree = Tree::read(self.reader, depth, &mut self.duplicate_key_count)?;
+                let mut tree = Tree::read(self.reader, depth, &mut self.duplicate_key_count)?;
                 if let Some(marks) = &column.marks {
-                    self.values.take_from_tree(marks, &tree);
+                    self.values.take_from_tree(marks, &mut tree);
                 }
                 tree.write_json(column.text());
                 column.finish_row();
@@ -364,14 +379,29 @@ impl<'a> RecordReader<'_, 'a> {
         }
     }
 
+    /// Takes the lists below `marks` from the value that is next, and leaves it where it is: elements of a
+    /// list share one column, which a pointer to one of them must not change.
+    #[cold]
+    fn look_ahead(&mut self, marks: &Marks, depth: u32) -> Result<(), Stop> {
+        let mut tree = Tree::read(&mut self.reader.clone(), depth, &mut 0)?;
+        self.values.take_from_tree(marks, &mut tree);
+        Ok(())
+    }
+
     /// Takes the array that is next into a list column.
     fn list(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        let Store::List(store) = &mut column.store else { unreachable!("the column admitted a list") };
+        let Column { store: Store::List(store), marks, .. } = column else {
+            unreachable!("the column admitted a list")
+        };
+        let marks = marks.as_deref().filter(|marks| !marks.below.is_empty());
         self.reader.bump();
         if self.reader.peek_token() == Some(b']') {
             self.reader.bump();
         } else {
             for index in 0_usize.. {
+                if let Some(marks) = marks.and_then(|marks| marks.child(index.to_string().as_bytes())) {
+                    self.look_ahead(marks, depth + 1).map_err(|stop| stop.below(&index.to_string()))?;
+                }
                 self.value(&mut store.element, depth).map_err(|stop| stop.below(&index.to_string()))?;
                 match self.reader.peek_token() {
                     Some(b',') => self.reader.bump(),

@@ -23,7 +23,8 @@ pub fn transform(page: &Page, config: &TransformConfig) -> Result<PageBatch, Pag
     let mut records = Records::new(page, &config.features);
     let mut reader = Reader::at(&page.body, 0);
     reader.take_bytes(BYTE_ORDER_MARK);
-    let outcome = match reader.peek_token() {
+    let first_byte = reader.peek_token();
+    let outcome = match first_byte {
         _ if page.form == DeclaredForm::NoContent => Ok(()),
         _ if page.body.len() > BODY_BYTES_MAX => Err(Fault::new(
             FaultKind::Value,
@@ -42,13 +43,13 @@ pub fn transform(page: &Page, config: &TransformConfig) -> Result<PageBatch, Pag
             Layout::Documents => records.take_documents(&mut reader),
         },
         Some(_) if page.form == DeclaredForm::Ndjson => records.take_lines(reader.position()),
-        first_byte => {
+        Some(_) => {
             let reason = format!("expected a page of JSON records, got {}", kind_of_value(first_byte));
             Err(Fault::new(FaultKind::Syntax, reader.position(), reason))
         }
     };
-    match outcome {
-        Ok(()) => Ok(records.finish(config.records.is_none())),
+    match outcome.and_then(|()| records.check_utf8_up_to(page.body.len())) {
+        Ok(()) => Ok(records.finish(first_byte == Some(b'{') && config.records.is_none())),
         Err(fault) => {
             let place = if records.index > 0 { format!("record {}: ", records.index) } else { String::new() };
             let reason = format!("{place}{}", located(&fault));
@@ -101,6 +102,8 @@ struct Records<'a> {
     rejects: Vec<Reject>,
     /// Index of the record that is next.
     index: u64,
+    /// Up to here the bytes outside records are known to be UTF-8.
+    utf8_checked_to: usize,
 }
 
 type Taken = Result<(), Box<Fault>>;
@@ -109,11 +112,12 @@ impl<'a> Records<'a> {
     fn new(page: &'a Page, features: &Arc<FeatureConfig>) -> Self {
         Self {
             body: &page.body,
-            body_is_utf8: std::str::from_utf8(&page.body).is_ok(),
+            body_is_utf8: simdutf8::basic::from_utf8(&page.body).is_ok(),
             end_proven: page.end_proven,
             decoder: Decoder::new(features),
             rejects: Vec::new(),
             index: 0,
+            utf8_checked_to: 0,
         }
     }
 
@@ -171,6 +175,8 @@ impl<'a> Records<'a> {
             self.take_line(line, line_start, newline.is_some())?;
             line_start += line.len() + 1;
         }
+        // Every byte was a record's, or white space.
+        self.utf8_checked_to = self.body.len();
         Ok(())
     }
 
@@ -208,7 +214,9 @@ impl<'a> Records<'a> {
         let taken = if self.body_is_utf8 {
             self.decoder.take_record(reader, Tail::Any)
         } else {
+            self.check_utf8_up_to(first)?;
             reader.skip_value()?;
+            self.utf8_checked_to = reader.position();
             self.check_utf8(&self.body[first..reader.position()]).and_then(|()| {
                 *reader = start.clone();
                 self.decoder.take_record(reader, Tail::Any)
@@ -227,6 +235,16 @@ impl<'a> Records<'a> {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Checks the bytes between the last record and `end`, which are outside records.
+    fn check_utf8_up_to(&mut self, end: usize) -> Taken {
+        let start = self.utf8_checked_to;
+        self.utf8_checked_to = end;
+        self.check_utf8(&self.body[start..end]).map_err(|mut fault| {
+            fault.position += start;
+            fault
+        })
     }
 
     fn check_utf8(&self, record: &[u8]) -> Taken {

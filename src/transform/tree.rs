@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use super::reader::{Number, Read, Reader};
-use crate::schema::{write_double, write_json_string};
+use crate::schema::{write_json_double, write_json_string};
 
 #[derive(Debug)]
 pub(super) enum Tree<'a> {
@@ -91,7 +91,7 @@ impl<'a> Tree<'a> {
             Self::Number(Number::Int(value)) => {
                 write!(out, "{value}").expect("writing to a Vec does not fail");
             }
-            Self::Number(Number::Double(value)) => write_double(*value, out),
+            Self::Number(Number::Double(value)) => write_json_double(*value, out),
             Self::Number(Number::Huge(digits)) => out.extend_from_slice(digits.as_bytes()),
             Self::Text(text) => write_json_string(text, out),
             Self::List(elements) => {

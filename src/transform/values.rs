@@ -117,9 +117,10 @@ impl Values {
         }
     }
 
-    /// Takes the lists below `marks` from a value that its column keeps as text.
+    /// Takes the lists below `marks` from a value that its column keeps as text, and makes them lists of
+    /// doubles there too, so that their text is the one that they have when they are widened later.
     #[cold]
-    pub(super) fn take_from_tree(&mut self, marks: &Marks, tree: &Tree<'_>) {
+    pub(super) fn take_from_tree(&mut self, marks: &Marks, tree: &mut Tree<'_>) {
         if let Some(field) = marks.field {
             let Field { record, keys, .. } = &mut self.fields[field];
             record.clear();
@@ -133,21 +134,10 @@ impl Values {
         }
         if let Tree::Object(members) = tree {
             for (key, marks) in &marks.below {
-                if let Some(value) = members.get(key.as_bytes()) {
+                if let Some(value) = members.get_mut(key.as_bytes()) {
                     self.take_from_tree(marks, value);
                 }
             }
-        }
-    }
-
-    /// Forgets the lists at and below `marks`: their key stands again in the record.
-    #[cold]
-    pub(super) fn forget_below(&mut self, marks: &Marks) {
-        if let Some(field) = marks.field {
-            self.fields[field].record.clear();
-        }
-        for (_, marks) in &marks.below {
-            self.forget_below(marks);
         }
     }
 
@@ -248,7 +238,7 @@ fn element(reader: &mut Reader<'_>, position: usize) -> Read<Element> {
     }
 }
 
-fn numbers_of_tree(tree: &Tree<'_>, record: &mut RecordList, on_nonfinite: OnNonfinite) -> Read<bool> {
+fn numbers_of_tree(tree: &mut Tree<'_>, record: &mut RecordList, on_nonfinite: OnNonfinite) -> Read<bool> {
     let wrong = |reason: String| Fault::new(FaultKind::Value, 0, reason);
     let elements = match tree {
         Tree::Null => return Ok(false),
@@ -257,8 +247,8 @@ fn numbers_of_tree(tree: &Tree<'_>, record: &mut RecordList, on_nonfinite: OnNon
             return Err(wrong(format!("expected a list of numbers or null, got {}", kind_of_tree(other))));
         }
     };
-    for (index, element) in elements.iter().enumerate() {
-        let number = match element {
+    for (index, element) in elements.iter_mut().enumerate() {
+        let number = match &*element {
             Tree::Null => {
                 record.null_count += 1;
                 continue;
@@ -267,12 +257,13 @@ fn numbers_of_tree(tree: &Tree<'_>, record: &mut RecordList, on_nonfinite: OnNon
             Tree::Text(text) => double_of_text(text, 0),
             other => Err(wrong(format!("expected a number, got {}", kind_of_tree(other)))),
         };
-        let counted = number.and_then(|number| match number.is_finite() {
-            true => {
+        let counted = number.and_then(|number| {
+            *element = Tree::Number(Number::Double(number));
+            if number.is_finite() {
                 record.numbers.push(number);
-                Ok(())
+                return Ok(());
             }
-            false => count_nonfinite(number, 0, record, on_nonfinite),
+            count_nonfinite(number, 0, record, on_nonfinite)
         });
         counted.map_err(|fault| fault.below(&index.to_string()))?;
     }
@@ -339,9 +330,6 @@ fn double_of_text(text: &[u8], position: usize) -> Read<f64> {
     let unsigned = trimmed.trim_start_matches(['+', '-']);
     if unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
         return exact_integer(trimmed).ok_or_else(|| inexact(trimmed, position));
-    }
-    if value.is_infinite() && unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-        return Err(inexact(trimmed, position));
     }
     Ok(value)
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, compute_leaves,
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions,
+    compute_leaves,
 };
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
@@ -201,8 +202,12 @@ impl PartFile {
         for (leaf, _) in leaves.filter(|(_, pays)| **pays) {
             properties = properties.set_column_dictionary_enabled(leaf.path().clone(), true);
         }
+        // Parquet's own types say all that there is to say; the Arrow schema beside them would only make
+        // files unreadable where objects or lists are nested deeper than Flatbuffers allow.
+        let options =
+            ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let (writer, encoders) =
-            ArrowWriter::try_new(file, Arc::clone(&columns.schema), Some(properties.build()))
+            ArrowWriter::try_new_with_options(file, Arc::clone(&columns.schema), options)
                 .and_then(ArrowWriter::into_serialized_writer)
                 .map_err(|error| encoding_failed(&path, error))?;
         Ok(Self { writer, encoders, path, row_group_count: 0, row_count: 0 })

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -16,7 +17,8 @@ use super::part::{FinishedPart, Footer, PartColumns, PartFile, dictionaries_of, 
 use super::row_group::{RowGroup, RowGroups, Rows};
 use crate::config::{FeatureConfig, RowGroupConfig};
 use crate::cpu::CpuPool;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
 use crate::model::PageBatch;
 use crate::schema::{Form, Kinds, Shape, holds_fragments};
 use crate::sink::LocalOutput;
@@ -42,6 +44,7 @@ pub struct TableStats {
 /// Writes the rows of a run.
 pub struct TableWriter {
     pool: CpuPool,
+    metrics: Arc<Metrics>,
     features: Arc<FeatureConfig>,
     row_group: RowGroupConfig,
     row_groups: RowGroups,
@@ -49,6 +52,8 @@ pub struct TableWriter {
     seen_fields: Vec<bool>,
     form: Form,
     open: Option<OpenPart>,
+    /// Row groups of records without members, held back until there is a column.
+    without_columns: Vec<RowGroup>,
     finished: Vec<(PartColumns, FinishedPart)>,
 }
 
@@ -68,14 +73,20 @@ enum PartState {
 
 impl TableWriter {
     /// A table without rows.
-    pub fn new(pool: CpuPool, features: Arc<FeatureConfig>, row_group: RowGroupConfig) -> Self {
+    pub fn new(
+        pool: CpuPool,
+        metrics: Arc<Metrics>,
+        features: Arc<FeatureConfig>,
+        row_group: RowGroupConfig,
+    ) -> Self {
         let seen_fields = vec![features.fields_are_explicit; features.fields.len()];
         let shape = Shape::of_kinds(Kinds::OBJECT);
-        Self::with_schema(pool, features, row_group, shape, seen_fields, Form::Part)
+        Self::with_schema(pool, metrics, features, row_group, shape, seen_fields, Form::Part)
     }
 
     fn with_schema(
         pool: CpuPool,
+        metrics: Arc<Metrics>,
         features: Arc<FeatureConfig>,
         row_group: RowGroupConfig,
         shape: Shape,
@@ -85,6 +96,7 @@ impl TableWriter {
         let row_groups = RowGroups::new(row_group);
         Self {
             pool,
+            metrics,
             features,
             row_group,
             row_groups,
@@ -92,6 +104,7 @@ impl TableWriter {
             seen_fields,
             form,
             open: None,
+            without_columns: Vec::new(),
             finished: Vec::new(),
         }
     }
@@ -123,6 +136,12 @@ impl TableWriter {
         if let Some(row_group) = self.row_groups.pop_last() {
             self.write(output, row_group).await?;
         }
+        if !self.without_columns.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Contract,
+                "no record has a field, so there is no column to write; name a list with --values to keep the rows",
+            ));
+        }
         if self.open.is_none() {
             let columns = self.columns()?;
             if columns.count() == 0 {
@@ -152,9 +171,16 @@ impl TableWriter {
 
     /// Reads all parts back and writes them as one, with the schema that holds them all.
     async fn unify(self, output: &mut LocalOutput, footer: &Footer) -> Result<Option<TableStats>> {
-        let Self { pool, features, row_group, shape, seen_fields, finished, .. } = self;
-        let mut table =
-            Self::with_schema(pool.clone(), features, row_group, shape, seen_fields, Form::Published);
+        let Self { pool, metrics, features, row_group, shape, seen_fields, finished, .. } = self;
+        let mut table = Self::with_schema(
+            pool.clone(),
+            metrics,
+            features,
+            row_group,
+            shape,
+            seen_fields,
+            Form::Published,
+        );
         for (columns, part) in finished {
             let path = part.path.clone();
             let mut reader = pool.run(move || open_part(&part)).await??;
@@ -186,13 +212,25 @@ impl TableWriter {
         if grew {
             self.follow_schema(output).await?;
         }
+        if self.open.is_none() && self.columns()?.count() == 0 {
+            // Records without members: Parquet has no rows without columns, so they wait for one.
+            self.without_columns.push(row_group);
+            return Ok(());
+        }
+        for row_group in std::mem::take(&mut self.without_columns).into_iter().chain([row_group]) {
+            self.encode(output, &row_group).await?;
+        }
+        Ok(())
+    }
+
+    async fn encode(&mut self, output: &mut LocalOutput, row_group: &RowGroup) -> Result<()> {
         let (columns, state) = match self.open.take() {
             Some(OpenPart { columns, state }) => (columns, state),
             None => (self.columns()?, PartState::Empty),
         };
         let appending = match state {
-            PartState::Empty => self.begin(output, &columns, &row_group).await?,
-            PartState::Appending(appending) => self.append(appending.await?, &columns, &row_group)?,
+            PartState::Empty => self.begin(output, &columns, row_group).await?,
+            PartState::Appending(appending) => self.append(appending.await?, &columns, row_group)?,
         };
         self.open = Some(OpenPart { columns, state: PartState::Appending(appending) });
         Ok(())
@@ -243,7 +281,13 @@ impl TableWriter {
             .enumerate()
             .map(|(place, encoder)| {
                 let (columns, row_group) = (columns.clone(), row_group.clone());
-                self.pool.run(move || encoder.encode(&columns.arrays(place, &row_group)))
+                let metrics = Arc::clone(&self.metrics);
+                self.pool.run(move || {
+                    let begun = Instant::now();
+                    let chunks = encoder.encode(&columns.arrays(place, &row_group));
+                    metrics.encode_time.add(begun.elapsed());
+                    chunks
+                })
             })
             .collect();
         let pool = self.pool.clone();

@@ -129,7 +129,9 @@ impl Scatter {
         if scaled.variance().is_none_or(is_precise) || summary.min == summary.max || !summary.is_finite {
             return Self { scaled, scale: 1.0 };
         }
-        Self::of_wide_range(values, mean, scaled.variance().is_some_and(|variance| variance < 1.0))
+        // Not the sign alone: squares that overflow on the way may leave -inf.
+        let is_small = scaled.variance().is_some_and(|variance| variance.is_finite() && variance < 1.0);
+        Self::of_wide_range(values, mean, is_small)
     }
 
     /// For differences whose squares are too small or too large: computed again in the middle of the range.
@@ -158,10 +160,8 @@ impl Scatter {
         if self.scale == 1.0 {
             return Spread { variance: scaled, stddev: scaled.sqrt() };
         }
-        let variance = scaled / self.scale / self.scale;
-        // The deviation overflows together with its variance, so that both are there or neither.
-        let stddev = if variance.is_finite() { scaled.sqrt() / self.scale } else { variance };
-        Spread { variance, stddev }
+        // The deviation of wide values is often in range where their variance is not.
+        Spread { variance: scaled / self.scale / self.scale, stddev: scaled.sqrt() / self.scale }
     }
 }
 

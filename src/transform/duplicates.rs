@@ -1,0 +1,100 @@
+//! Keys that stand twice in one object: the last value wins, as if the others had not been there.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::reader::{Read, Reader};
+
+/// Copies the value that is next to `out` without the members whose key stands again later in their
+/// object, and returns how many those were. Every other byte but white space is copied as it is.
+///
+/// # Errors
+/// The value is no JSON, or nested too deep.
+pub(super) fn write_last_values(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Read<u64> {
+    write_value(reader, out, 1)
+}
+
+fn write_value(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<u64> {
+    match reader.peek_token() {
+        Some(b'{') => write_object(reader, out, depth),
+        Some(b'[') => write_list(reader, out, depth),
+        _ => {
+            let start = reader.position();
+            reader.skip_value()?;
+            out.extend_from_slice(reader.taken_since(start));
+            Ok(0)
+        }
+    }
+}
+
+fn write_object(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<u64> {
+    reader.check_depth(depth)?;
+    reader.bump();
+    let mut members: Vec<Vec<u8>> = Vec::new();
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut loser_count = 0;
+    while reader.peek_token() != Some(b'}') {
+        if reader.peek() != Some(b'"') {
+            return Err(reader.expected("a key in quotes"));
+        }
+        let start = reader.position();
+        let key = reader.string()?.into_owned();
+        let mut member = reader.taken_since(start).to_vec();
+        reader.take_colon()?;
+        member.push(b':');
+        loser_count += write_value(reader, &mut member, depth + 1)?;
+        match places.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(members.len());
+                members.push(member);
+            }
+            // In the loser's place: columns stand in the order of first appearance.
+            Entry::Occupied(place) => {
+                members[*place.get()] = member;
+                loser_count += 1;
+            }
+        }
+        match reader.peek_token() {
+            Some(b',') => {
+                reader.bump();
+                if reader.peek_token() == Some(b'}') {
+                    return Err(reader.expected("a key in quotes"));
+                }
+            }
+            Some(b'}') => {}
+            _ => return Err(reader.expected("`,` or `}`")),
+        }
+    }
+    reader.bump();
+    out.push(b'{');
+    out.extend_from_slice(&members.join(&b','));
+    out.push(b'}');
+    Ok(loser_count)
+}
+
+fn write_list(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<u64> {
+    reader.check_depth(depth)?;
+    reader.bump();
+    out.push(b'[');
+    let mut loser_count = 0;
+    if reader.peek_token() == Some(b']') {
+        reader.bump();
+        out.push(b']');
+        return Ok(0);
+    }
+    loop {
+        loser_count += write_value(reader, out, depth + 1)?;
+        match reader.peek_token() {
+            Some(b',') => {
+                reader.bump();
+                out.push(b',');
+            }
+            Some(b']') => {
+                reader.bump();
+                out.push(b']');
+                return Ok(loser_count);
+            }
+            _ => return Err(reader.expected("`,` or `]`")),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The contract of the program, seen from outside: the real binary, a real server with faults, real files.
+//!
+//! Nothing here calls the library. A test says what DESIGN promises and fails when the program breaks it.
+
+#[path = "cli/bench.rs"]
+mod bench;
+#[path = "cli/drift.rs"]
+mod drift;
+#[path = "cli/features.rs"]
+mod features;
+#[path = "cli/identity.rs"]
+mod identity;
+#[path = "cli/kill.rs"]
+mod kill;
+#[path = "cli/lock.rs"]
+mod lock;
+#[path = "cli/memory.rs"]
+mod memory;
+#[path = "cli/misuse.rs"]
+mod misuse;
+#[path = "cli/order.rs"]
+mod order;
+#[path = "cli/publish.rs"]
+mod publish;
+#[path = "cli/records.rs"]
+mod records;
+#[path = "cli/retry.rs"]
+mod retry;
+#[path = "cli/sample.rs"]
+mod sample;
+#[path = "cli/server.rs"]
+mod server;
+#[path = "cli/shapes.rs"]
+mod shapes;
+#[path = "cli/table.rs"]
+mod table;
+#[path = "cli/talk.rs"]
+mod talk;

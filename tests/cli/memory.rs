@@ -1,0 +1,91 @@
+//! The ceiling on memory: what is too large is refused in words, and what is many gets through.
+
+use serde_json::json;
+
+use crate::bench::{Etl, Folder};
+use crate::server::Server;
+use crate::table::{Table, row_groups};
+
+const MIB: usize = 1 << 20;
+
+/// An array of records of `record_bytes` each, ids from `first`.
+fn page(first: usize, record_count: usize, record_bytes: usize) -> String {
+    let text = "x".repeat(record_bytes);
+    let records = (first..first + record_count).map(|id| format!("{{\"id\":{id},\"text\":\"{text}\"}}"));
+    format!("[{}]", records.collect::<Vec<_>>().join(",\n"))
+}
+
+#[test]
+fn page_beyond_the_memory_fails_alone_and_says_what_to_do() {
+    let site = Folder::new();
+    site.write("huge.json", page(100, 40, MIB));
+    site.write("a.json", "[{\"id\":1}]");
+    site.write("b.json", "[{\"id\":2}]");
+    let server = Server::over(site.root());
+    let input = Folder::new();
+    server.list(&input, &["a.json", "huge.json", "huge.json?chunked=1", "huge.json?encoding=gzip", "b.json"]);
+    site.write("urls.txt", "a.json\nhuge.json\nb.json\n");
+    for (folder, failed_count) in [(&input, 3), (&site, 1)] {
+        let output = Folder::new();
+        let outcome = Etl::between(folder, &output).with("--memory 64MiB").run().exits(3);
+        assert_eq!(outcome.count("/pages/failed"), failed_count);
+        assert_eq!(outcome.count("/pages/fetched"), 2);
+        assert_eq!(Table::read(&output.path("out.parquet")).column("id"), [json!(1), json!(2)]);
+        for failure in outcome.summary()["failures"].as_array().unwrap() {
+            let reason = failure["reason"].as_str().unwrap();
+            assert!(reason.contains("--memory") && !reason.contains('\n'), "{reason}");
+        }
+        if folder.root() == input.root() {
+            // A page that is too large is so at the next attempt too.
+            assert_eq!(server.log().len(), 5);
+        }
+    }
+}
+
+#[test]
+fn budget_smaller_than_a_row_group_does_not_deadlock() {
+    let site = Folder::new();
+    let mut targets = Vec::new();
+    for index in 0..80 {
+        site.write(&format!("p{index}.json"), page(index * 16, 16, MIB / 16));
+        let query = if index == 0 { "?latency_ms=800" } else { "" };
+        targets.push(format!("p{index}.json{query}"));
+    }
+    let server = Server::over(site.root());
+    let (input, output) = (Folder::new(), Folder::new());
+    server.list(&input, &targets);
+    Etl::between(&input, &output)
+        .with("--memory 64MiB -j 32 --row-group-rows 1000000 --row-group-bytes 1GiB")
+        .run()
+        .exits(0);
+    let ids = Table::read(&output.path("out.parquet")).column("id");
+    assert_eq!(ids, (0..80 * 16).map(|id| json!(id)).collect::<Vec<_>>());
+    assert!(!row_groups(&output.path("out.parquet")).is_empty());
+}
+
+#[test]
+fn pages_just_below_half_of_the_memory_pass_whatever_the_concurrency() {
+    let site = Folder::new();
+    for index in 0..6 {
+        site.write(&format!("p{index}.json"), page(index * 24, 24, MIB));
+    }
+    site.write("urls.txt", "p{0..5}.json\n");
+    let output = Folder::new();
+    Etl::between(&site, &output).with("--memory 64MiB -j 6").run().exits(0);
+    let ids = Table::read(&output.path("out.parquet")).column("id");
+    assert_eq!(ids, (0..144).map(|id| json!(id)).collect::<Vec<_>>());
+}
+
+#[test]
+fn page_beyond_max_page_bytes_fails_and_names_the_option() {
+    let site = Folder::with_pages(&[("a.json", page(0, 4, 1000)), ("b.json", page(9, 1, 10))]);
+    let server = Server::over(site.root());
+    let (input, output) = (Folder::new(), Folder::new());
+    server.list(&input, &["a.json", "a.json?encoding=gzip", "b.json"]);
+    let outcome = Etl::between(&input, &output).with("--max-page-bytes 2KiB").run().exits(3);
+    assert_eq!(outcome.count("/pages/failed"), 2);
+    for failure in outcome.summary()["failures"].as_array().unwrap() {
+        let reason = failure["reason"].as_str().unwrap();
+        assert!(reason.contains("--max-page-bytes"), "{reason}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Misuse: exit 2, one line that says where and what to do, and not one request.
+
+use std::path::Path;
+
+use crate::bench::{Etl, Folder, Outcome};
+use crate::server::Server;
+
+/// A list of one good page, so that a run that should not begin would be seen.
+struct Scene {
+    server: Server,
+    input: Folder,
+    output: Folder,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let input = Folder::with_pages(&[("a.json", "[{\"id\":1}]")]);
+        let server = Server::over(input.root());
+        server.list(&input, &["a.json"]);
+        Self { server, input, output: Folder::new() }
+    }
+
+    fn list(&self) -> std::path::PathBuf {
+        self.input.path("urls.txt")
+    }
+
+    /// A list whose first line is good and whose second one is `line`.
+    fn list_with(&self, line: &str) -> std::path::PathBuf {
+        self.input.write("wrong.txt", format!("{}/a.json\n{line}\n", self.server.origin))
+    }
+
+    /// Exit 2, one line that holds all of `needles`, silence elsewhere, nothing asked, nothing left.
+    #[track_caller]
+    fn check(&self, outcome: &Outcome, needles: &[&str]) {
+        let Outcome { code, stdout, stderr } = outcome;
+        assert_eq!(*code, 2, "{stdout}{stderr}");
+        assert_eq!(stdout, "");
+        assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "not one line: {stderr:?}");
+        for needle in needles {
+            assert!(stderr.contains(needle), "{needle:?} is missing: {stderr}");
+        }
+        assert_eq!(self.server.log().len(), 0, "a request was sent");
+        assert!(self.output.names().is_empty(), "{:?}", self.output.names());
+    }
+
+    #[track_caller]
+    fn check_options(&self, options: &str, needles: &[&str]) {
+        let run = Etl::new(&self.list(), &self.output.path("out.parquet")).with(options);
+        self.check(&run.run_as_typed(), needles);
+    }
+
+    #[track_caller]
+    fn check_list(&self, list: &Path, needles: &[&str]) {
+        self.check(&Etl::new(list, &self.output.path("out.parquet")).run_as_typed(), needles);
+    }
+
+    #[track_caller]
+    fn check_out(&self, out: &Path, needles: &[&str]) {
+        self.check(&Etl::new(&self.list(), out).run_as_typed(), needles);
+    }
+}
+
+#[test]
+fn missing_list_is_named() {
+    let scene = Scene::new();
+    scene.check_list(&scene.input.path("nowhere.txt"), &["nowhere.txt", "--urls"]);
+}
+
+#[test]
+fn list_without_a_url_is_named() {
+    let scene = Scene::new();
+    for text in ["", "\n\n", "# only a comment\n", "\u{feff}"] {
+        scene.check_list(&scene.input.write("empty.txt", text), &["empty.txt", "URL"]);
+    }
+}
+
+#[test]
+fn list_that_is_a_folder_is_named() {
+    let scene = Scene::new();
+    scene.check_list(scene.input.root(), &["--urls"]);
+}
+
+#[test]
+fn scheme_that_is_not_served_is_named_with_its_line() {
+    let scene = Scene::new();
+    for line in ["ftp://example.org/a.json", "s3://bucket/a.json", "gopher://x/"] {
+        let scheme = line.split(':').next().unwrap();
+        scene.check_list(&scene.list_with(line), &["wrong.txt:2", scheme, "http"]);
+    }
+}
+
+#[test]
+fn garbage_in_the_list_is_named_with_its_line() {
+    let scene = Scene::new();
+    for line in ["http://", "http://[::1/a.json", "https://exa mple.org:99999/"] {
+        scene.check_list(&scene.list_with(line), &["wrong.txt:2"]);
+    }
+    let list = scene.list_with("");
+    let mut bytes = std::fs::read(&list).unwrap();
+    bytes.extend(b"\n\xff\xfe.json\n");
+    scene.check_list(&scene.input.write("wrong.txt", bytes), &["wrong.txt:4", "UTF-8"]);
+}
+
+#[test]
+fn wrong_ranges_and_dates_in_the_list_are_named_with_their_line() {
+    let scene = Scene::new();
+    for pattern in
+        ["{1..x}", "{1..}", "{..5}", "{1..2", "{1..99999999999999999999}", "{1..99999999999}", "{date:%Q}"]
+    {
+        scene.check_list(&scene.list_with(&format!("p{pattern}.json")), &["wrong.txt:2"]);
+    }
+}
+
+#[test]
+fn output_that_is_no_file_is_named() {
+    let scene = Scene::new();
+    let folder = Folder::new();
+    scene.check_out(folder.root(), &[folder.root().to_str().unwrap(), "folder"]);
+    scene.check_out(Path::new("-"), &["standard output"]);
+    #[cfg(unix)]
+    scene.check_out(Path::new("/dev/null"), &["/dev/null"]);
+}
+
+#[test]
+fn output_in_a_missing_folder_is_named() {
+    let scene = Scene::new();
+    scene.check_out(&scene.output.path("missing/out.parquet"), &["missing", "create it"]);
+}
+
+#[test]
+fn output_below_a_file_is_named_with_what_to_do() {
+    let scene = Scene::new();
+    let below_a_file = scene.input.path("a.json").join("out.parquet");
+    scene.check_out(&below_a_file, &["a.json/out.parquet"]);
+}
+
+#[test]
+fn rejects_file_that_cannot_be_written_is_named() {
+    let scene = Scene::new();
+    for rejects in [scene.output.path("missing/r.ndjson"), scene.input.root().to_owned()] {
+        let run = Etl::new(&scene.list(), &scene.output.path("out.parquet")).arg("--rejects").arg(&rejects);
+        scene.check(&run.run_as_typed(), &[rejects.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn rejects_file_that_is_the_output_is_refused() {
+    let scene = Scene::new();
+    let out = scene.output.path("out.parquet");
+    let run = Etl::new(&scene.list(), &out).arg("--rejects").arg(&out);
+    scene.check(&run.run_as_typed(), &["--rejects"]);
+}
+
+#[test]
+fn wrong_numbers_name_their_option_and_what_is_expected() {
+    let scene = Scene::new();
+    scene.check_options("--memory 1", &["--memory", "64MiB"]);
+    scene.check_options("--memory 63MiB", &["--memory", "64MiB"]);
+    scene.check_options("--memory lots", &["--memory"]);
+    scene.check_options("--threads 0", &["--threads", "1"]);
+    scene.check_options("-j 0", &["--concurrency", "1"]);
+    scene.check_options("--row-group-rows 0", &["--row-group-rows"]);
+    scene.check_options("--read-timeout soon", &["--read-timeout"]);
+    scene.check_options("--retry=-1", &["--retry"]);
+    scene.check_options("--max-rejects 101%", &["--max-rejects"]);
+    scene.check_options("--max-failed x", &["--max-failed"]);
+    scene.check_options("--as-of 2026-02-30", &["--as-of"]);
+    scene.check_options("--as-of yesterday", &["--as-of"]);
+}
+
+#[test]
+fn wrong_features_and_fields_name_their_option_and_what_is_expected() {
+    let scene = Scene::new();
+    scene.check_options("--features mode", &["--features", "mode", "variance"]);
+    scene.check_options("--features none,mean", &["--features"]);
+    scene.check_options("--features mean,mean", &["--features"]);
+    scene.check_options("--on-nonfinite drop", &["--on-nonfinite", "skip"]);
+    scene.check_options("--values a --values a", &["--values", "a"]);
+    scene.check_options("--values x=a --values x=b", &["--values", "x"]);
+    scene.check_options("--values /a~2", &["--values"]);
+    scene.check_options("--records Records", &["--records", "/Records"]);
+    scene.check_options("--records /a~x", &["--records"]);
+}
+
+#[test]
+fn missing_or_unknown_options_are_named() {
+    let scene = Scene::new();
+    scene.check_options("--frobnicate", &["--frobnicate"]);
+    let no_out = Etl::bare().arg("--urls").arg(scene.list());
+    scene.check(&no_out.run_as_typed(), &["--out"]);
+    let no_urls = Etl::bare().arg("--out").arg(scene.output.path("out.parquet"));
+    scene.check(&no_urls.run_as_typed(), &["--urls"]);
+    // An option exists once it works.
+    for later in ["--partition-by day", "--state s", "--paginate link", "--metrics-addr 127.0.0.1:0"] {
+        let (name, _) = later.split_once(' ').unwrap();
+        scene.check_options(later, &[name]);
+    }
+}

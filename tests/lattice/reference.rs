@@ -1,0 +1,274 @@
+//! The lattice of DESIGN §4 'Types', slowly: the type of a set of values, and what its column must hold.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use chrono::DateTime;
+use etl::model::PageBatch;
+use etl::schema::{ColumnType, Quoting, TimestampText};
+
+use crate::json::Json;
+
+/// Integers up to here may stand beside doubles.
+const EXACT: u64 = 1 << 53;
+
+/// The type that the lattice gives to a set of values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Type {
+    Null,
+    Bool,
+    Int64,
+    Double,
+    Timestamp,
+    Text(Quoting),
+    EmptyObject,
+    Struct(Vec<(String, Type)>),
+    List(Box<Type>),
+}
+
+impl Type {
+    /// The type of all these values together; nulls have no say.
+    pub(crate) fn of(values: &[&Json]) -> Self {
+        let values: Vec<&Json> = values.iter().copied().filter(|value| **value != Json::Null).collect();
+        let all = |is_kind: fn(&Json) -> bool| values.iter().all(|value| is_kind(value));
+        if values.is_empty() {
+            return Self::Null;
+        }
+        if all(|value| matches!(value, Json::Bool(_))) {
+            return Self::Bool;
+        }
+        if all(|value| matches!(value, Json::Int(_))) {
+            return Self::Int64;
+        }
+        let is_exact = |value: &Json| match value {
+            Json::Int(value) => value.unsigned_abs() <= EXACT,
+            value => matches!(value, Json::Double(_)),
+        };
+        if all(is_exact) {
+            return Self::Double;
+        }
+        if all(|value| matches!(value, Json::Object(_))) {
+            return Self::of_objects(&values);
+        }
+        if all(|value| matches!(value, Json::List(_))) {
+            let elements: Vec<&Json> = values
+                .iter()
+                .flat_map(|value| match value {
+                    Json::List(elements) => elements.iter(),
+                    _ => [].iter(),
+                })
+                .collect();
+            return Self::List(Box::new(Self::of(&elements)));
+        }
+        let texts: Vec<&str> = values
+            .iter()
+            .filter_map(|value| match value {
+                Json::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        match (texts.len() == values.len(), texts.is_empty()) {
+            (true, _) if are_timestamps_of_one_form(&texts) => Self::Timestamp,
+            (true, _) => Self::Text(Quoting::Strings),
+            (false, true) => Self::Text(Quoting::Tokens),
+            (false, false) => Self::Text(Quoting::Mixed),
+        }
+    }
+
+    fn of_objects(objects: &[&Json]) -> Self {
+        let mut members: Vec<(String, Vec<&Json>)> = Vec::new();
+        for object in objects {
+            let Json::Object(of_object) = object else { unreachable!("all are objects") };
+            for (key, value) in of_object {
+                match members.iter_mut().find(|(name, _)| name == key) {
+                    Some((_, values)) => values.push(value),
+                    None => members.push((key.clone(), vec![value])),
+                }
+            }
+        }
+        if members.is_empty() {
+            return Self::EmptyObject;
+        }
+        Self::Struct(members.into_iter().map(|(key, values)| (key, Self::of(&values))).collect())
+    }
+
+    fn is_of(&self, of: &ColumnType) -> bool {
+        match (self, of) {
+            (Self::Null, ColumnType::Null)
+            | (Self::Bool, ColumnType::Bool)
+            | (Self::Int64, ColumnType::Int64)
+            | (Self::Double, ColumnType::Double)
+            | (Self::Timestamp, ColumnType::Timestamp(_))
+            | (Self::EmptyObject, ColumnType::EmptyObject) => true,
+            (Self::Text(ours), ColumnType::Text(theirs)) => ours == theirs,
+            (Self::List(ours), ColumnType::List(theirs)) => ours.is_of(theirs),
+            (Self::Struct(ours), ColumnType::Struct(theirs)) => {
+                ours.len() == theirs.len()
+                    && ours.iter().zip(theirs).all(|((our_name, ours), (their_name, theirs))| {
+                        **our_name == **their_name && ours.is_of(theirs)
+                    })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The digits of the fraction, the suffix and the microseconds of a timestamp that can be given back.
+fn read_timestamp(text: &str) -> Option<(&str, &str, i64)> {
+    let suffix = ["Z", "+00:00"].into_iter().find(|suffix| text.ends_with(suffix))?;
+    let (clock, fraction) = text.strip_suffix(suffix)?.split_at_checked(19)?;
+    let digits =
+        if fraction.is_empty() { "" } else { fraction.strip_prefix('.').filter(|d| !d.is_empty())? };
+    let is_plain = clock.bytes().zip(b"0000-00-00T00:00:00").all(|(byte, pattern)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        other => byte == *other,
+    });
+    let is_leap = clock.ends_with(":60");
+    if !is_plain || is_leap || digits.len() > 6 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let micros = DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
+    Some((digits, suffix, micros))
+}
+
+/// "RFC 3339 with `T`, one UTC suffix and up to 6 digits in one form (n digits, n or none, or trailing
+/// zeros trimmed), so that the text can be given back".
+fn are_timestamps_of_one_form(texts: &[&str]) -> bool {
+    let Some(read) = texts.iter().map(|text| read_timestamp(text)).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    let one_suffix = read.iter().all(|(_, suffix, _)| *suffix == read[0].1);
+    let is_zero = |digits: &str| digits.bytes().all(|digit| digit == b'0');
+    let has_form = |fits: &dyn Fn(&str) -> bool| read.iter().all(|(digits, ..)| fits(digits));
+    let fixed = (0..=6).any(|count| has_form(&|digits| digits.len() == count));
+    let or_none = (1..=6)
+        .any(|count| has_form(&|digits| digits.is_empty() || digits.len() == count && !is_zero(digits)));
+    let trimmed = has_form(&|digits| !digits.ends_with('0'));
+    one_suffix && (fixed || or_none || trimmed)
+}
+
+/// A value of a column: its row, and what it must be; `None` where the record has nothing.
+type Cell<'a> = (usize, Option<&'a Json>);
+
+/// Says where an array differs from what a column of type `expected` must hold, if it does.
+///
+/// Inside objects and lists, mixed text is in the form of memory: JSON fragments.
+pub(crate) fn check_column(
+    array: &ArrayRef,
+    of: &ColumnType,
+    expected: &Type,
+    cells: &[Cell<'_>],
+    is_inside: bool,
+) -> Result<(), String> {
+    if !expected.is_of(of) {
+        return Err(format!("expected the type {expected:?}, got {of:?}"));
+    }
+    if *array.data_type() != of.data_type() {
+        return Err(format!("an array of {of:?} has the Arrow type {}", array.data_type()));
+    }
+    for (row, value) in cells {
+        let is_null = value.is_none_or(|value| *value == Json::Null);
+        let array_is_null = matches!(of, ColumnType::Null) || array.is_null(*row);
+        if is_null != array_is_null {
+            return Err(format!("row {row}: expected {value:?}, got is_null = {array_is_null}"));
+        }
+    }
+    let present: Vec<(usize, &Json)> = cells
+        .iter()
+        .filter_map(|(row, value)| value.filter(|value| **value != Json::Null).map(|value| (*row, value)))
+        .collect();
+    match (expected, of) {
+        (Type::Struct(members), ColumnType::Struct(types)) => {
+            for ((column, (name, expected)), (_, of)) in
+                array.as_struct().columns().iter().zip(members).zip(types)
+            {
+                let cells: Vec<Cell<'_>> =
+                    present.iter().map(|(row, object)| (*row, member(object, name))).collect();
+                check_column(column, of, expected, &cells, true)
+                    .map_err(|wrong| format!("{name}: {wrong}"))?;
+            }
+            Ok(())
+        }
+        (Type::List(expected), ColumnType::List(of)) => {
+            let list = array.as_list::<i32>();
+            let mut cells: Vec<Cell<'_>> = Vec::new();
+            for (row, value) in present {
+                let Json::List(elements) = value else { unreachable!("the reference said list") };
+                let start = list.value_offsets()[row] as usize;
+                let length = list.value_length(row) as usize;
+                if length != elements.len() {
+                    return Err(format!("row {row}: expected {} elements, got {length}", elements.len()));
+                }
+                cells.extend(elements.iter().enumerate().map(|(place, value)| (start + place, Some(value))));
+            }
+            check_column(list.values(), of, expected, &cells, true).map_err(|wrong| format!("[]: {wrong}"))
+        }
+        _ => present.iter().try_for_each(|(row, value)| {
+            let found = shown(array, of, *row);
+            let wanted = wanted(value, expected, is_inside);
+            if found == wanted { Ok(()) } else { Err(format!("row {row}: expected {wanted}, got {found}")) }
+        }),
+    }
+}
+
+fn member<'a>(object: &'a Json, name: &str) -> Option<&'a Json> {
+    let Json::Object(members) = object else { unreachable!("the reference said object") };
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// A scalar as a column of this type must hold it, in words that tell -0 from 0.
+fn wanted(value: &Json, expected: &Type, is_inside: bool) -> String {
+    match (expected, value) {
+        (Type::Double, Json::Int(value)) => format!("{:?}", *value as f64),
+        (Type::Double, Json::Double(value)) => format!("{value:?}"),
+        (Type::Timestamp, Json::Text(text)) => {
+            let (.., micros) = read_timestamp(text).expect("the reference said timestamp");
+            format!("{micros} = {text}")
+        }
+        (Type::Text(Quoting::Mixed), value) if is_inside => value.compact(),
+        (_, value) => value.text(),
+    }
+}
+
+fn shown(array: &ArrayRef, of: &ColumnType, row: usize) -> String {
+    match of {
+        ColumnType::Bool => array.as_boolean().value(row).to_string(),
+        ColumnType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
+        ColumnType::Double => format!("{:?}", array.as_primitive::<Float64Type>().value(row)),
+        ColumnType::Timestamp(forms) => {
+            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            let mut text = Vec::new();
+            TimestampText::new(*forms).write(micros, &mut text);
+            format!("{micros} = {}", String::from_utf8_lossy(&text))
+        }
+        ColumnType::Text(_) => array.as_string::<i32>().value(row).to_owned(),
+        ColumnType::EmptyObject => "{}".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Says where the columns of a page differ from what these records make of it, if they do.
+pub(crate) fn check_page(records: &[&Json], batch: &PageBatch) -> Result<(), String> {
+    if batch.row_count != records.len() {
+        return Err(format!("expected {} rows, got {}", records.len(), batch.row_count));
+    }
+    let members = match Type::of(records) {
+        Type::Struct(members) => members,
+        _ => Vec::new(),
+    };
+    let names: Vec<&str> = batch.shape.fields.iter().map(|(name, _)| &**name).collect();
+    if names != members.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>() {
+        return Err(format!("expected the columns {members:?}, got {names:?}"));
+    }
+    for ((column, (name, expected)), (_, shape)) in
+        batch.columns.iter().zip(&members).zip(&batch.shape.fields)
+    {
+        if column.len() != records.len() {
+            return Err(format!("{name}: {} rows of {}", column.len(), records.len()));
+        }
+        let cells: Vec<Cell<'_>> =
+            records.iter().enumerate().map(|(row, record)| (row, member(record, name))).collect();
+        check_column(column, &shape.column_type(), expected, &cells, false)
+            .map_err(|wrong| format!("{name}: {wrong}"))?;
+    }
+    Ok(())
+}
