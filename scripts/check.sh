@@ -7,6 +7,7 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
-step cargo test --locked --all-targets
-step cargo test --locked --doc
+# Builds the examples as programs, which the tests run, and has the doctests.
+step cargo test --locked
+step cargo test --locked --examples
 RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items

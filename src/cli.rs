@@ -19,13 +19,15 @@ use etl::config::{
 };
 use etl::error::Error;
 
-use fields::{parse_values, pointer_tokens};
+use fields::parse_values;
 use units::{parse_bytes, parse_count, parse_duration, parse_limit};
 
 /// Most requests at once: each is a socket, and systems give a process some thousand.
 const CONCURRENCY_MAX: usize = 1024;
 /// Most threads of the CPU pool.
 const THREADS_MAX: usize = 1024;
+/// Most rows of a row group.
+const ROW_GROUP_ROWS_MAX: usize = 10_000_000;
 /// Least and most bytes of a row group.
 const ROW_GROUP_BYTES: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 30;
 
@@ -63,7 +65,8 @@ pub(crate) enum ProgressWhen {
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
-                  --min-records), nothing published; 5 every page failed and no server answered; 6 output or \
+                  --min-records, a computed column whose name the records use, over 5,000 columns), \
+                  nothing published; 5 every page failed and no server answered; 6 output or \
                   storage failed; 75 another run holds the lock; 130/143 interrupted."
 )]
 struct Args {
@@ -86,7 +89,7 @@ struct Args {
 
     /// Rows of a row group at most
     #[arg(long, value_name = "N", default_value_t = RowGroupConfig::default().rows_max as u64,
-          value_parser = clap::value_parser!(u64).range(1..=10_000_000), help_heading = "Output")]
+          value_parser = parse_rows, help_heading = "Output")]
     row_group_rows: u64,
 
     /// Bytes of a row group in memory at most
@@ -110,15 +113,15 @@ struct Args {
     #[arg(short = 'm', long, value_name = "TIME", value_parser = parse_duration, help_heading = "HTTP")]
     max_time: Option<Duration>,
 
-    /// Attempts after the first, on 408, 429, 5xx and broken connections
-    #[arg(long, value_name = "N", default_value_t = RetryConfig::default().retry_count, help_heading = "HTTP")]
+    /// Attempts after the first, on 408, 429, 5xx (but 501 and 505) and broken connections
+    #[arg(long, value_name = "N", default_value_t = RetryConfig::default().retry_count, value_parser = parse_retries, help_heading = "HTTP")]
     retry: u32,
 
     /// Longest time in which a page is tried again; bounds Retry-After too
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, help_heading = "HTTP")]
     retry_max_time: Duration,
 
-    /// Bytes of a page at most, after decompression
+    /// Bytes of a page at most, after decompression; --memory and 512MiB bound it too
     #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes, help_heading = "HTTP")]
     max_page_bytes: u64,
 
@@ -152,14 +155,14 @@ struct Args {
     max_failed: Option<Limit>,
 
     /// Publish nothing if fewer records would be written
-    #[arg(long, value_name = "N", help_heading = "Rejects")]
+    #[arg(long, value_name = "N", value_parser = parse_records, help_heading = "Rejects")]
     min_records: Option<u64>,
 
     /// Publish nothing if any record is rejected or any page fails
     #[arg(long, help_heading = "Rejects")]
     strict: bool,
 
-    /// Bytes of pages in memory at once, 64MiB at least; one page may take half of it
+    /// Bytes of pages in memory at once, 64MiB at least; one page may take half of it, and 512MiB
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory, help_heading = "Resources")]
     memory: u64,
 
@@ -171,7 +174,7 @@ struct Args {
     #[arg(short, long, conflicts_with = "verbose", help_heading = "Operations")]
     quiet: bool,
 
-    /// Log retries and failed pages as they happen; twice: more
+    /// Log retries and failed pages as they happen; twice: what the HTTP client does, too
     #[arg(short, long, action = ArgAction::Count, help_heading = "Operations")]
     verbose: u8,
 
@@ -344,6 +347,18 @@ fn expand_dates(text: &str, as_of: Option<Day>) -> Result<String, Error> {
     Ok(expanded)
 }
 
+fn parse_rows(text: &str) -> Result<u64, String> {
+    parse_count(text, ROW_GROUP_ROWS_MAX).map(|count| count as u64)
+}
+
+fn parse_retries(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a number of attempts, such as 4; 0 for none".to_owned())
+}
+
+fn parse_records(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a number of records, such as 1000".to_owned())
+}
+
 /// Reference tokens of a JSON Pointer. A type of its own, for clap takes a `Vec` to be repeated values.
 #[derive(Debug, Clone)]
 struct Pointer(Vec<String>);
@@ -373,7 +388,7 @@ fn parse_threads(text: &str) -> Result<usize, String> {
 }
 
 fn parse_pointer(text: &str) -> Result<Pointer, String> {
-    pointer_tokens(text).map(Pointer)
+    etl::pointer::parse(text).map(Pointer)
 }
 
 fn parse_features(text: &str) -> Result<FeatureList, String> {
@@ -403,5 +418,15 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_of_the_command_line_are_those_of_the_library() {
+        let args = Args::try_parse_from(["etl", "--out", "out.parquet", "http://host/"]).unwrap();
+        let config = config_of(args).unwrap();
+        assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
+        assert_eq!(config.output.row_group, RowGroupConfig::default());
+        assert_eq!(config.resources.memory_bytes, ResourceConfig::default().memory_bytes);
+        assert_eq!(format!("{:?}", config.transform), format!("{:?}", TransformConfig::default()));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::calendar::Day;
+use crate::pointer;
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -44,15 +45,15 @@ pub struct InputConfig {
 pub struct HttpConfig {
     /// Requests in flight at once. 32 hides 50 ms of latency well on small pages and is still polite.
     pub concurrency: usize,
-    /// Time for TCP and TLS together.
+    /// Time for TCP and TLS together. 10 s covers a lost packet or two on a slow line.
     pub connect_timeout: Duration,
-    /// Longest silence between two reads; a slow but living server is not cut off.
+    /// Longest silence between two reads: 30 s, so that a slow but living server is not cut off.
     pub read_timeout: Duration,
     /// Longest time for one page, all of its attempts included; none by default.
     pub max_time: Option<Duration>,
     /// How a failed attempt is tried again.
     pub retry: RetryConfig,
-    /// Cap on the decompressed bytes of one page; a bomb ends here.
+    /// Cap on the decompressed bytes of one page; a bomb ends here, if the memory has not ended it before.
     pub page_bytes_max: u64,
 }
 
@@ -72,11 +73,12 @@ impl Default for HttpConfig {
 /// Exponential backoff with full jitter.
 #[derive(Debug, Clone)]
 pub struct RetryConfig {
-    /// Attempts after the first one.
+    /// Attempts after the first one. Four outlast a restart of the server behind a load balancer.
     pub retry_count: u32,
-    /// The first delay is drawn from `0..=base`, the next from twice that.
+    /// The first delay is drawn from `0..=base`, the next from twice that: 0.5 s, so that a moment's fault
+    /// costs little, and four delays take 7.5 s at most.
     pub base: Duration,
-    /// No drawn delay is longer; `Retry-After` may be.
+    /// No drawn delay is longer, however many attempts are allowed; `Retry-After` may be.
     pub cap: Duration,
     /// Longest time from the first attempt in which a new one may begin. Bounds `Retry-After` too.
     pub retry_max_time: Duration,
@@ -88,8 +90,7 @@ impl Default for RetryConfig {
             retry_count: 4,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(30),
-            // Four attempts with the longest delays take one minute; a server that asks for more
-            // than five is down for this run.
+            // A server that asks for more than five minutes is down for this run.
             retry_max_time: Duration::from_secs(300),
         }
     }
@@ -171,10 +172,7 @@ impl FieldPath {
     pub fn shown(&self) -> String {
         match self {
             Self::Key(key) => key.clone(),
-            Self::Pointer(tokens) => tokens
-                .iter()
-                .map(|token| format!("/{}", token.replace('~', "~0").replace('/', "~1")))
-                .collect(),
+            Self::Pointer(tokens) => pointer::show(tokens.iter().map(String::as_str)),
         }
     }
 }

@@ -65,6 +65,11 @@ impl Error {
         Self::new(ErrorKind::Failed, message)
     }
 
+    /// An invariant of etl itself does not hold: nothing may be published.
+    pub fn defect(what: impl fmt::Display) -> Self {
+        Self::failed(format!("a defect in etl: {what}; nothing was published"))
+    }
+
     /// The user asked for something that can't be done.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message)

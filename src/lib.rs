@@ -32,14 +32,16 @@
 //!
 //! # Deliberately absent
 //!
-//! The library prints nothing, installs no globals and holds no clock but the one of tokio. There is no
+//! The library prints nothing and installs no globals. It measures time but decides nothing by it, but for
+//! timeouts, `Retry-After` and the day of `{date:...}`. Of the environment it reads what its parts read: the
+//! proxy variables and the folder for temporary files. There is no
 //! plug-in interface for stages and no second way from bytes to columns. `unsafe` is forbidden.
 //!
 //! # Modules
 //!
 //! Imports go down only, and a test holds them to it: [`pipeline`] -> [`fetch`] | [`transform`] | [`write`]
 //! -> [`sink`], [`cpu`], [`budget`] -> [`model`], [`schema`], [`config`], [`error`], [`metrics`],
-//! [`report`], [`calendar`].
+//! [`report`], [`calendar`], [`pointer`].
 
 pub mod config;
 pub mod error;
@@ -48,6 +50,7 @@ pub mod schema;
 
 pub mod calendar;
 pub mod metrics;
+pub mod pointer;
 pub mod report;
 
 mod digest;

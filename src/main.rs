@@ -70,6 +70,7 @@ async fn run(config: Config, draws_progress: bool) -> Report {
         return run.await;
     }
     let report = tokio::select! {
+        biased;
         report = run => report,
         () = progress::draw(metrics) => unreachable!("progress is drawn until it is dropped"),
     };
@@ -84,7 +85,9 @@ fn listen_for_signals(stop: watch::Sender<Option<ErrorKind>>) -> io::Result<()> 
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
         loop {
+            // Both arms only wait; a signal that loses the race is received in the next round.
             let kind = tokio::select! {
+                biased;
                 _ = interrupt.recv() => ErrorKind::Interrupted,
                 _ = terminate.recv() => ErrorKind::Terminated,
             };

@@ -31,7 +31,10 @@ pub struct PageId {
 
 impl fmt::Display for PageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} page {}", self.line, self.page)
+        match self.line {
+            0 => write!(f, "argument page {}", self.page),
+            line => write!(f, "line {line} page {}", self.page),
+        }
     }
 }
 

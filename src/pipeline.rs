@@ -4,6 +4,8 @@
 //! fetched and decoded side by side and written in the order of the list. Everything a run starts it
 //! also ends: dropping the run's future aborts its tasks, and dropping the output sweeps its scratch.
 
+mod verdict;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,20 +14,21 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::budget::{ByteBudget, Reservation};
 use crate::calendar::now_rfc3339;
-use crate::config::{Config, ContractConfig, TransformConfig};
+use crate::config::{Config, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Fetcher, Requests, UrlList};
 use crate::metrics::Metrics;
 use crate::model::{PageBatch, PageFault, PageId, PageRequest};
 use crate::report::{
-    ColumnReport, EXIT_PARTIAL, FAILURES_MAX, FailureReport, PartReport, Report, RequestCounts, StageTime,
-    StageTimes, Status,
+    ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status,
 };
 use crate::schema::type_name;
 use crate::sink::LocalOutput;
 use crate::transform;
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
+
+use verdict::Tally;
 
 /// Pages decoded but not yet written, for each request in flight: enough that a slow page at the head
 /// of the line does not idle the network at once, few enough that their columns stay a small part of
@@ -119,11 +122,18 @@ impl Pipeline {
     }
 
     async fn run_line(&mut self, report: &mut Report) -> Result<()> {
-        let list = UrlList::open(&self.config.input)?;
+        // On a thread of its own: standard input may stay silent for ever, and a signal must be heard then.
+        let input = self.config.input.clone();
+        let list = tokio::task::spawn_blocking(move || UrlList::open(&input))
+            .await
+            .map_err(|error| Error::failed("could not read the list").because(error))??;
         let list_digest = list.digest().to_owned();
         report.pages.listed = list.listed();
         self.metrics.pages_listed.add(list.listed());
         let mut output = LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref())?;
+        if let Some(urls_file) = &self.config.input.urls_file {
+            output.check_is_not_output(urls_file)?;
+        }
         let line = Line::new(&self.config, Arc::clone(&self.metrics))?;
         let mut table = TableWriter::new(
             line.pool.clone(),
@@ -146,7 +156,7 @@ impl Pipeline {
         let all_pages_done = Instant::now();
         let finished = match verdict {
             Ok(()) => {
-                let footer = footer(&self.config, report, &list_digest);
+                let footer = Footer::of_run(&self.config, report, &list_digest);
                 table.finish(&mut output, &footer).await.and_then(|stats| check_rows(report, stats))
             }
             Err(error) => Err(error),
@@ -161,7 +171,10 @@ impl Pipeline {
             // The output can't be trusted with one more file.
             Err(error) if error.kind() == ErrorKind::Storage => Err(error),
             Err(error) => {
-                publish_rejects(rejects, report, &output)?;
+                // The first error is the one to report.
+                if let Err(second) = publish_rejects(rejects, report, &output) {
+                    report.hints.push(format!("the rejects file is not there: {}", second.one_line()));
+                }
                 Err(error)
             }
         }
@@ -209,7 +222,7 @@ fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<Table
         return Ok(stats);
     }
     let message = format!("{} rows were decoded but {written} were written", report.records.written);
-    Err(Error::failed(format!("a defect in etl: {message}; nothing was published")))
+    Err(Error::defect(message))
 }
 
 /// What the tasks of a run share.
@@ -319,126 +332,4 @@ impl Line {
         }
         Ok(tally)
     }
-}
-
-/// What is counted while pages are written and belongs to no other count.
-#[derive(Debug, Default)]
-struct Tally {
-    was_answered: bool,
-    duplicate_key_count: u64,
-    overflow_count: u64,
-    records_hint: Option<(PageId, String)>,
-}
-
-impl Tally {
-    fn count_batch(&mut self, report: &mut Report, id: PageId, batch: &PageBatch) {
-        self.was_answered = true;
-        report.pages.fetched += 1;
-        report.records.seen += batch.record_count;
-        report.records.written += batch.row_count as u64;
-        report.records.rejected += batch.rejects.len() as u64;
-        self.duplicate_key_count += batch.duplicate_key_count;
-        self.overflow_count += batch.overflow_count;
-        if let (None, Some(pointer)) = (&self.records_hint, &batch.records_hint) {
-            self.records_hint = Some((id, pointer.clone()));
-        }
-    }
-
-    fn count_fault(&mut self, report: &mut Report, id: PageId, shown: &str, fault: &PageFault) {
-        self.was_answered |= fault.answered;
-        report.pages.failed += 1;
-        if report.failures.len() < FAILURES_MAX {
-            report.failures.push(FailureReport {
-                url: shown.to_owned(),
-                line: id.line,
-                page: id.page,
-                reason: fault.reason.clone(),
-            });
-        }
-    }
-
-    /// Whether the run may publish, once all pages are counted.
-    fn verdict(self, report: &mut Report, contract: &ContractConfig) -> Result<()> {
-        report.check_identity()?;
-        self.add_hints(report);
-        let (pages, records) = (report.pages, report.records);
-        if pages.failed > 0 && pages.fetched == 0 {
-            let kind = if self.was_answered { ErrorKind::Failed } else { ErrorKind::Unreachable };
-            let answer = if self.was_answered { "" } else { " and no server answered" };
-            let first = report.failures.first().map(|failure| failure.reason.as_str()).unwrap_or_default();
-            let message = format!("every page failed{answer}; the first: {first}");
-            return Err(Error::new(kind, message));
-        }
-        let broken = |message: String| Err(Error::new(ErrorKind::Contract, message));
-        if contract.strict && pages.failed + records.rejected > 0 {
-            return broken(format!(
-                "--strict: {} pages failed and {} records were rejected",
-                pages.failed, records.rejected
-            ));
-        }
-        if contract.rejects_max.is_some_and(|most| most.is_exceeded_by(records.rejected, records.seen)) {
-            return broken(format!(
-                "--max-rejects: {} of {} records were rejected",
-                records.rejected, records.seen
-            ));
-        }
-        if contract.failed_max.is_some_and(|most| most.is_exceeded_by(pages.failed, pages.listed)) {
-            return broken(format!("--max-failed: {} of {} pages failed", pages.failed, pages.listed));
-        }
-        if let Some(least) = contract.records_min.filter(|least| records.written < *least) {
-            return broken(format!(
-                "--min-records: expected at least {least} records, got {}",
-                records.written
-            ));
-        }
-        if records.written == 0 && pages.failed + records.rejected > 0 {
-            return Err(Error::failed(format!(
-                "no record could be written: {} pages failed and {} records were rejected",
-                pages.failed, records.rejected
-            )));
-        }
-        Ok(())
-    }
-
-    fn add_hints(&self, report: &mut Report) {
-        if let Some((id, pointer)) = &self.records_hint {
-            report.hints.push(format!(
-                "the page of {id} is one object around an array of objects: --records {pointer} makes each of \
-                 them a record"
-            ));
-        }
-        if self.duplicate_key_count > 0 {
-            report.hints.push(format!(
-                "{} keys stood twice in one object; the last value was taken",
-                self.duplicate_key_count
-            ));
-        }
-        if self.overflow_count > 0 {
-            report.hints.push(format!("{} features overflowed and are null", self.overflow_count));
-        }
-    }
-}
-
-/// What the footer says of the run: only what does not vary from run to run.
-fn footer(config: &Config, report: &Report, list_digest: &str) -> Footer {
-    let transform = &config.transform;
-    let options = serde_json::json!({
-        "records": transform.records,
-        "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
-        "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
-        "on_nonfinite": transform.features.on_nonfinite.name(),
-        "row_group_rows": config.output.row_group.rows_max,
-        "row_group_bytes": config.output.row_group.bytes_max,
-    });
-    let pair = |key: &str, value: String| (format!("etl.{key}"), value);
-    Footer(vec![
-        pair("version", env!("CARGO_PKG_VERSION").to_owned()),
-        pair("options", options.to_string()),
-        pair("list_sha256", list_digest.to_owned()),
-        pair("pages_listed", report.pages.listed.to_string()),
-        pair("pages_failed", report.pages.failed.to_string()),
-        pair("records_seen", report.records.seen.to_string()),
-        pair("records_written", report.records.written.to_string()),
-        pair("records_rejected", report.records.rejected.to_string()),
-    ])
 }

@@ -17,7 +17,7 @@ const CLEAR_LINE: &[u8] = b"\r\x1b[K";
 /// Whether a progress line is to be drawn.
 pub(crate) fn is_wanted(when: ProgressWhen, is_quiet: bool) -> bool {
     match when {
-        ProgressWhen::Always => true,
+        ProgressWhen::Always => !is_quiet,
         ProgressWhen::Never => false,
         ProgressWhen::Auto => !is_quiet && io::stderr().is_terminal(),
     }

@@ -218,13 +218,13 @@ impl Report {
         if pages.listed != pages_accounted {
             let message =
                 format!("{} pages were listed but {pages_accounted} are accounted for", pages.listed);
-            return Err(Error::failed(format!("a defect in etl: {message}; nothing was published")));
+            return Err(Error::defect(message));
         }
         let records_accounted = records.written + records.rejected + records.filtered;
         if records.seen != records_accounted {
             let message =
                 format!("{} records were seen but {records_accounted} are accounted for", records.seen);
-            return Err(Error::failed(format!("a defect in etl: {message}; nothing was published")));
+            return Err(Error::defect(message));
         }
         Ok(())
     }
@@ -300,17 +300,22 @@ impl Report {
         if let Some(rejects) = &self.rejects {
             writeln!(out, "  rejects  {rejects}")?;
         }
+        self.write_failures(out, list)?;
+        for hint in &self.hints {
+            writeln!(out, "  hint     {hint}")?;
+        }
+        Ok(())
+    }
+
+    fn write_failures(&self, out: &mut String, list: &str) -> std::fmt::Result {
         for failure in self.failures.iter().take(FAILURES_SHOWN) {
             let FailureReport { url, line, page, reason } = failure;
             let place = if *line == 0 { "argument".to_owned() } else { format!("{list}:{line}") };
             writeln!(out, "  failed   {place} page {page} {url}: {reason}")?;
         }
-        let unshown = pages.failed.saturating_sub(self.failures.len().min(FAILURES_SHOWN) as u64);
+        let unshown = self.pages.failed.saturating_sub(self.failures.len().min(FAILURES_SHOWN) as u64);
         if unshown > 0 {
             writeln!(out, "  failed   {} more; the rejects file has them all", grouped(unshown))?;
-        }
-        for hint in &self.hints {
-            writeln!(out, "  hint     {hint}")?;
         }
         Ok(())
     }

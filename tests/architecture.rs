@@ -10,11 +10,10 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["fetch", "transform", "write"],
     &["sink", "cpu", "budget"],
-    &["model", "schema", "config", "error", "metrics", "report", "calendar", "digest"],
+    &["model", "schema", "config", "error", "metrics", "report", "calendar", "digest", "pointer"],
 ];
 
-/// Vendor crates and the only files (or rooms) that import them. `arrow`, `bytes`, `tokio`, `serde`,
-/// `serde_json`, `thiserror`, `tracing` and `url` are the language that the rooms speak.
+/// Vendor crates and the only files that import them.
 const VENDORS: &[(&str, &[&str])] = &[
     ("base64", &["write/rejects.rs"]),
     ("brotli_decompressor", &["fetch/decompress.rs"]),
@@ -27,6 +26,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("rayon", &["cpu.rs"]),
     ("reqwest", &["fetch/client.rs"]),
     ("sha2", &["digest.rs"]),
+    ("simdutf8", &["transform/page.rs"]),
     ("statrs", &["transform/features/moments.rs"]),
     ("tokio_util", &["pipeline.rs"]),
     ("tracing_subscriber", &["main.rs"]),
@@ -101,21 +101,58 @@ fn imports_go_down_only() {
     }
 }
 
+/// Crates that any room may speak.
+const LANGUAGE: &[&str] = &["arrow", "bytes", "serde", "serde_json", "thiserror", "tokio", "tracing", "url"];
+
+/// The crates under `[dependencies]`, as code names them.
+fn dependencies() -> Vec<String> {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    section
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.replace('-', "_"))
+        .collect()
+}
+
+fn names(code: &str, vendor: &str) -> bool {
+    let path = format!("{vendor}::");
+    code.match_indices(&path).any(|(place, _)| {
+        !code[..place].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+    })
+}
+
 #[test]
 fn every_vendor_crate_has_its_place() {
     for (file, code) in code() {
         for (vendor, places) in VENDORS {
-            let is_named = code.lines().any(|line| {
-                let line = line.trim_start();
-                line.starts_with(&format!("use {vendor}::"))
-                    || line.contains(&format!(" {vendor}::"))
-                    || line.contains(&format!("({vendor}::"))
-            });
             assert!(
-                !is_named || places.contains(&file.as_str()),
+                !names(&code, vendor) || places.contains(&file.as_str()),
                 "src/{file} imports {vendor}, which belongs to {places:?}"
             );
         }
+    }
+}
+
+#[test]
+fn every_dependency_is_in_the_table_and_every_entry_is_a_dependency() {
+    let mut expected: Vec<String> = VENDORS
+        .iter()
+        .map(|(vendor, _)| *vendor)
+        .chain(LANGUAGE.iter().copied())
+        .map(str::to_owned)
+        .collect();
+    let mut found = dependencies();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn rooms_are_named_one_by_one() {
+    for (file, code) in code() {
+        assert!(!code.contains("use crate::{"), "src/{file} groups rooms, which hides them from this table");
+        assert!(!code.contains("use etl::{"), "src/{file} groups rooms, which hides them from this table");
     }
 }
 

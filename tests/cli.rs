@@ -1,6 +1,6 @@
 //! The contract of the program, seen from outside: the real binary, a real server with faults, real files.
 //!
-//! Nothing here calls the library. A test says what DESIGN promises and fails when the program breaks it.
+//! Nothing here calls the library. A test says what the README promises and fails when the program breaks it.
 
 #[path = "cli/bench.rs"]
 mod bench;

@@ -1,6 +1,6 @@
 //! What the decoder accepts and refuses: JSONTestSuite, nesting of any depth, the forms of a page, `values`.
 //!
-//! Written against DESIGN §4; `serde_json` and the words there are the oracle, never the decoder itself.
+//! Written against the contract in the README and the crate docs; `serde_json` is the oracle, never the decoder itself.
 
 #[path = "conformance/deep.rs"]
 mod deep;

@@ -1,4 +1,4 @@
-//! The lattice of DESIGN §4 'Types' as properties of random records, against a slow reference.
+//! The lattice of types as properties of random records, against a slow reference.
 //!
 //! The generator makes the text and the model of a record together, so no parser is the oracle.
 

@@ -1,28 +1,7 @@
 //! Places in a record, as they are typed: keys and JSON Pointers (RFC 6901).
 
 use etl::config::{FieldPath, ValuesField};
-
-/// The reference tokens of a JSON Pointer (RFC 6901); none for the whole document.
-pub(super) fn pointer_tokens(text: &str) -> Result<Vec<String>, String> {
-    let Some(tokens) = text.strip_prefix('/') else {
-        return if text.is_empty() {
-            Ok(Vec::new())
-        } else {
-            Err(format!("expected a JSON Pointer, which begins with /, such as /{text}"))
-        };
-    };
-    tokens
-        .split('/')
-        .map(|token| {
-            let escapes_are_right = token.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-            if escapes_are_right {
-                Ok(token.replace("~1", "/").replace("~0", "~"))
-            } else {
-                Err("expected ~0 or ~1 behind every ~ of a JSON Pointer".to_owned())
-            }
-        })
-        .collect()
-}
+use etl::pointer;
 
 pub(super) fn parse_values(text: &str) -> Result<ValuesField, String> {
     let (name, field) = match text.split_once('=') {
@@ -33,7 +12,7 @@ pub(super) fn parse_values(text: &str) -> Result<ValuesField, String> {
         return Err("expected FIELD or NAME=FIELD".to_owned());
     }
     let path = if field.starts_with('/') {
-        FieldPath::Pointer(pointer_tokens(field)?)
+        FieldPath::Pointer(pointer::parse(field)?)
     } else {
         FieldPath::Key(field.to_owned())
     };

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::model::{DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
 
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
-/// As many as curl's users and browsers are used to being safe with.
+/// A login and a few moves of an API; more is a loop or a maze.
 const REDIRECT_COUNT_MAX: usize = 10;
 /// Bytes of one HTTP/2 stream on their way: 20 MB/s at 50 ms.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 
 use super::{ColumnType, element_field};
+use crate::pointer;
 
 /// Most leaf columns of an output. The Parquet footer and the encoder's buffers grow with each one;
 /// past this, an object is being used as a map.
@@ -14,7 +15,7 @@ pub const LEAF_COLUMNS_MAX: usize = 5_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the records have {leaf_count} leaf columns and {LEAF_COLUMNS_MAX} is the limit; \
-     most are in {object}, whose keys look like data"
+     most are in {object}, whose keys look like data; leave that object out of the pages"
 )]
 pub struct TooManyColumns {
     /// Leaf columns altogether.
@@ -71,7 +72,7 @@ pub fn check_leaf_columns(fields: &[(Arc<str>, ColumnType)]) -> Result<(), TooMa
     }
     let mut widest = (fields.len(), "the record itself".to_owned());
     for (name, of) in fields {
-        find_widest(of, &format!("/{}", name.replace('~', "~0").replace('/', "~1")), &mut widest);
+        find_widest(of, &pointer::show([name.as_ref()]), &mut widest);
     }
     Err(TooManyColumns { leaf_count, object: widest.1 })
 }
@@ -91,7 +92,7 @@ fn find_widest(of: &ColumnType, pointer: &str, widest: &mut (usize, String)) {
                 *widest = (fields.len(), pointer.to_owned());
             }
             for (name, of) in fields {
-                let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{pointer}{}", pointer::show([name.as_ref()]));
                 find_widest(of, &pointer, widest);
             }
         }

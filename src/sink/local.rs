@@ -4,6 +4,7 @@
 //! with the target's own, so that the next run, which holds the lock, can sweep it. Bytes are synced
 //! before the rename and the folder after it; a sync that failed is never tried again and believed.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -11,20 +12,35 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Words behind the hidden prefix of a target: what may be swept.
+const LOCK: &str = "lock";
+const PART: &str = "part-";
+const PROBE: &str = "probe";
+const REJECTS: &str = "rejects";
+
+/// Most bytes of a file's name on the file systems of Linux.
+const NAME_BYTES_MAX: usize = 255;
 /// Symbolic links that are followed from `--out`; more is a cycle.
 const LINKS_MAX: usize = 40;
 /// Times that the lock file is opened anew because another run took it away in between.
 const LOCK_ATTEMPTS_MAX: usize = 100;
 
-/// An output file that this run has locked.
+/// An output file and its rejects file, locked by this run.
 #[derive(Debug)]
 pub struct LocalOutput {
     target: PathBuf,
     rejects: PathBuf,
-    lock_path: PathBuf,
+    part_count: u32,
+    // Dropped last, after the sweep: whoever gets them next finds nothing of ours.
+    _locks: [Lock; 2],
+}
+
+/// The lock of one file; given back, and its own file removed, when it is dropped.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
     /// Held open: closing it gives the lock back.
-    _lock: File,
-    scratch_count: u32,
+    _file: File,
 }
 
 /// A file that nobody sees yet.
@@ -43,27 +59,34 @@ impl LocalOutput {
     /// `out` or `rejects` is no file that can be written ([`ErrorKind::Usage`] or
     /// [`ErrorKind::Storage`]), or another run holds the lock ([`ErrorKind::Locked`]).
     pub fn lock(out: &Path, rejects: Option<&Path>) -> Result<Self> {
-        let target = resolve(out)?;
+        let target = resolve("--out", out)?;
         let rejects = match rejects {
-            Some(path) => resolve(path)?,
-            None => with_name(&target, |name| format!("{name}.rejects.ndjson")),
+            Some(path) => resolve("--rejects", path)?,
+            None => with_suffix(&target, ".rejects.ndjson"),
         };
-        if rejects == target {
-            return Err(Error::usage(format!("--rejects and --out are the same file: {}", out.display())));
-        }
-        let lock_path = hidden(&target, "lock");
-        let lock = acquire(&lock_path, out)?;
-        let output = Self { target, rejects, lock_path, _lock: lock, scratch_count: 0 };
+        check_names(&target, &rejects)?;
+        let locks = [Lock::acquire(&target, "--out")?, Lock::acquire(&rejects, "--rejects")?];
+        let output = Self { target, rejects, part_count: 0, _locks: locks };
         output.sweep()?;
         // A folder that can't be written is found now and not after the last page.
-        let probe = open_new(&hidden(&output.rejects, "probe"), 0o600)?;
-        remove(&probe.path)?;
+        for path in [&output.target, &output.rejects] {
+            remove(&open_scratch(&hidden(path, PROBE), 0o600)?.path)?;
+        }
         Ok(output)
     }
 
-    /// The file that will be replaced.
-    pub fn target(&self) -> &Path {
-        &self.target
+    /// Refuses to go on when a file that is read is one that will be replaced or removed.
+    ///
+    /// # Errors
+    /// It is one of both ([`ErrorKind::Usage`]).
+    pub fn check_is_not_output(&self, input: &Path) -> Result<()> {
+        match fs::canonicalize(input) {
+            Ok(found) if found == self.target || found == self.rejects => Err(Error::usage(format!(
+                "{} is read and would be replaced; give --out or --rejects another name",
+                input.display()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The rejects file that will be replaced or removed.
@@ -76,8 +99,8 @@ impl LocalOutput {
     /// # Errors
     /// It can't be created.
     pub fn create_part(&mut self) -> Result<Scratch> {
-        self.scratch_count += 1;
-        open_new(&hidden(&self.target, &format!("part-{}", self.scratch_count)), 0o666)
+        self.part_count += 1;
+        open_scratch(&hidden(&self.target, &format!("{PART}{}", self.part_count)), 0o666)
     }
 
     /// A new file for the rejects: only its owner may read it, for it holds raw records.
@@ -85,7 +108,7 @@ impl LocalOutput {
     /// # Errors
     /// It can't be created.
     pub fn create_rejects(&self) -> Result<Scratch> {
-        open_new(&hidden(&self.rejects, "rejects"), 0o600)
+        open_scratch(&hidden(&self.rejects, REJECTS), 0o600)
     }
 
     /// Puts a synced part in the place of the target.
@@ -113,54 +136,102 @@ impl LocalOutput {
 
     /// Removes every scratch file of this output.
     fn sweep(&self) -> Result<()> {
-        let prefix = hidden_prefix(&self.target);
         let folder = folder_of(&self.target);
+        let prefix = hidden(&self.target, "");
+        let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
         let entries = fs::read_dir(folder).map_err(|error| Error::storage("list", folder, error))?;
         for entry in entries {
-            let path = entry.map_err(|error| Error::storage("list", folder, error))?.path();
-            let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
-            if is_ours && path != self.lock_path {
-                remove(&path)?;
+            let entry = entry.map_err(|error| Error::storage("list", folder, error))?;
+            let name = entry.file_name();
+            let Some(word) = name.as_encoded_bytes().strip_prefix(prefix) else { continue };
+            let number = word.strip_prefix(PART.as_bytes()).unwrap_or_default();
+            if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
+                remove(&entry.path())?;
             }
         }
-        for word in ["rejects", "probe"] {
-            let path = hidden(&self.rejects, word);
-            if path.exists() {
-                remove(&path)?;
-            }
-        }
-        Ok(())
+        remove(&hidden(&self.target, PROBE))?;
+        remove(&hidden(&self.rejects, PROBE))?;
+        remove(&hidden(&self.rejects, REJECTS))
     }
 }
 
 impl Drop for LocalOutput {
     fn drop(&mut self) {
-        if let Err(error) = self.sweep().and_then(|()| remove(&self.lock_path)) {
+        if let Err(error) = self.sweep() {
             tracing::warn!(error = error.one_line(), "leaving scratch files for the next run to sweep");
         }
     }
 }
 
+impl Lock {
+    fn acquire(target: &Path, option: &str) -> Result<Self> {
+        let path = hidden(target, LOCK);
+        for _ in 0..LOCK_ATTEMPTS_MAX {
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(|error| not_writable(&path, option).because(error))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let target = target.display();
+                    let message =
+                        format!("another run of etl holds the lock of {target} ({option}); let it end first");
+                    return Err(Error::new(ErrorKind::Locked, message));
+                }
+                Err(TryLockError::Error(error)) => return Err(Error::storage("lock", &path, error)),
+            }
+            // The run that held the lock may have removed its file after we opened it: then we hold the
+            // lock of a file that nobody else will find.
+            let ours = file.metadata().map_err(|error| Error::storage("look at", &path, error))?;
+            match fs::metadata(&path) {
+                Ok(found) if found.ino() == ours.ino() && found.dev() == ours.dev() => {
+                    return Ok(Self { path, _file: file });
+                }
+                _ => {}
+            }
+        }
+        let message = format!("other runs of etl keep taking the lock of {} ({option})", target.display());
+        Err(Error::new(ErrorKind::Locked, message))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is still held. What can't be removed is taken over by the next run.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
 /// The file that `path` names, symbolic links followed, even when it does not exist yet.
-fn resolve(path: &Path) -> Result<PathBuf> {
+fn resolve(option: &str, path: &Path) -> Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..LINKS_MAX {
         match fs::read_link(&path) {
             Ok(link) => path = folder_of(&path).join(link),
-            Err(_) => return check_target(path),
+            Err(_) => return check_target(option, &path),
         }
     }
-    Err(Error::usage(format!("{} is a cycle of symbolic links", path.display())))
+    Err(Error::usage(format!("{option} {}: expected a file, got a cycle of symbolic links", path.display())))
 }
 
-fn check_target(path: PathBuf) -> Result<PathBuf> {
+fn check_target(option: &str, path: &Path) -> Result<PathBuf> {
     let wrong = |what: &str| {
-        Err(Error::usage(format!("{}: expected the name of a file to write, got {what}", path.display())))
+        Err(Error::usage(format!(
+            "{option} {}: expected the name of a file to write, got {what}",
+            path.display()
+        )))
     };
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if [b"/".as_slice(), b"/.", b"/.."].iter().any(|end| bytes.ends_with(end)) {
+        return wrong("the name of a folder");
+    }
     if path.as_os_str() == "-" || path.as_os_str().is_empty() || path.file_name().is_none() {
         return wrong(if path.as_os_str() == "-" { "standard output" } else { "no file name" });
     }
-    match fs::metadata(&path) {
+    match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return wrong("a folder"),
         Ok(metadata) if !metadata.is_file() => {
             let of = metadata.file_type();
@@ -168,16 +239,18 @@ fn check_target(path: PathBuf) -> Result<PathBuf> {
         }
         _ => {}
     }
-    let folder = folder_of(&path);
-    match fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => Ok(path),
+    let folder = folder_of(path);
+    let name = path.file_name().unwrap_or_default();
+    match fs::canonicalize(folder) {
+        // One spelling for each file, so that two spellings of one are seen to be the same.
+        Ok(folder) if folder.is_dir() => Ok(folder.join(name)),
         Ok(_) => Err(Error::usage(format!(
-            "--out {}: expected {} to be a folder, got a file; mend the path",
+            "{option} {}: expected {} to be a folder, got a file; mend the path",
             path.display(),
             folder.display()
         ))),
         Err(error) => Err(Error::usage(format!(
-            "--out {}: the folder {} can't be used; create it or mend the path",
+            "{option} {}: the folder {} can't be used; create it or mend the path",
             path.display(),
             folder.display()
         ))
@@ -185,36 +258,38 @@ fn check_target(path: PathBuf) -> Result<PathBuf> {
     }
 }
 
-fn acquire(lock_path: &Path, out: &Path) -> Result<File> {
-    for _ in 0..LOCK_ATTEMPTS_MAX {
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(lock_path)
-            .map_err(|error| Error::storage("create the lock", lock_path, error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message =
-                    format!("another run of etl holds the lock of {}; let it end first", out.display());
-                return Err(Error::new(ErrorKind::Locked, message));
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::storage("lock", lock_path, error)),
-        }
-        // The run that held the lock may have removed its file after we opened it: then we hold the
-        // lock of a file that nobody else will find.
-        let ours = lock.metadata().map_err(|error| Error::storage("look at", lock_path, error))?;
-        match fs::metadata(lock_path) {
-            Ok(found) if found.ino() == ours.ino() && found.dev() == ours.dev() => return Ok(lock),
-            _ => {}
-        }
-    }
-    let message = format!("other runs of etl keep taking the lock of {}", out.display());
-    Err(Error::new(ErrorKind::Locked, message))
+fn not_writable(path: &Path, option: &str) -> Error {
+    let folder = folder_of(path).display();
+    let message =
+        format!("could not write to the folder {folder}; make it writable or choose another {option}");
+    Error::new(ErrorKind::Storage, message)
 }
 
-fn open_new(path: &Path, mode: u32) -> Result<Scratch> {
+/// Refuses names that would get in each other's way, or are too long for the hidden ones beside them.
+fn check_names(target: &Path, rejects: &Path) -> Result<()> {
+    if rejects == target {
+        return Err(Error::usage(format!("--rejects and --out are the same file: {}", target.display())));
+    }
+    let longest = [("--out", hidden(target, "part-4294967295")), ("--rejects", hidden(rejects, REJECTS))];
+    for (option, path) in longest {
+        let excess = path.file_name().unwrap_or_default().len().saturating_sub(NAME_BYTES_MAX);
+        if excess > 0 {
+            return Err(Error::usage(format!(
+                "{option}: expected a file name that is {excess} bytes shorter"
+            )));
+        }
+    }
+    let hidden_prefix = hidden(target, "");
+    if rejects.as_os_str().as_encoded_bytes().starts_with(hidden_prefix.as_os_str().as_encoded_bytes()) {
+        return Err(Error::usage(format!(
+            "--rejects {}: names that begin like this are swept; choose another",
+            rejects.display()
+        )));
+    }
+    Ok(())
+}
+
+fn open_scratch(path: &Path, mode: u32) -> Result<Scratch> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -253,15 +328,17 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn hidden(target: &Path, word: &str) -> PathBuf {
-    folder_of(target).join(format!("{}{word}", hidden_prefix(target)))
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".etl-");
+    name.push(word);
+    target.with_file_name(name)
 }
 
-fn hidden_prefix(target: &Path) -> String {
-    format!(".{}.etl-", target.file_name().unwrap_or_default().to_string_lossy())
-}
-
-fn with_name(target: &Path, name: impl Fn(&str) -> String) -> PathBuf {
-    target.with_file_name(name(&target.file_name().unwrap_or_default().to_string_lossy()))
+fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    target.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -295,11 +372,14 @@ mod tests {
     fn what_a_killed_run_left_is_swept_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.parquet");
-        for name in [".out.parquet.etl-part-1", ".out.parquet.etl-lock", "out.parquet", ".other.etl-part-1"] {
+        let swept =
+            [".out.parquet.etl-part-1", ".out.parquet.etl-lock", ".out.parquet.rejects.ndjson.etl-rejects"];
+        let kept = [".other.etl-part-1", ".out.parquet.etl-notes", "out.parquet"];
+        for name in swept.iter().chain(&kept) {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         drop(LocalOutput::lock(&out, None).unwrap());
-        assert_eq!(names(folder.path()), [".other.etl-part-1", "out.parquet"]);
+        assert_eq!(names(folder.path()), kept);
     }
 
     #[test]
@@ -316,6 +396,47 @@ mod tests {
         assert_eq!(fs::read(&real).unwrap(), b"new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(names(folder.path()), ["link.parquet", "real.parquet"]);
+    }
+
+    #[test]
+    fn two_outputs_with_one_rejects_file_exclude_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, rejects] = ["a.parquet", "b.parquet", "r.ndjson"].map(|name| folder.path().join(name));
+        let first = LocalOutput::lock(&a, Some(&rejects)).unwrap();
+        assert_eq!(LocalOutput::lock(&b, Some(&rejects)).unwrap_err().kind(), ErrorKind::Locked);
+        drop(first);
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn rejects_file_that_is_the_output_or_would_be_swept_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.parquet");
+        fs::write(&out, "old").unwrap();
+        for rejects in ["./out.parquet", ".out.parquet.etl-lock", ".out.parquet.etl-part-1", "sub/", "sub/."]
+        {
+            let error = LocalOutput::lock(&out, Some(&folder.path().join(rejects))).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Usage, "{rejects}");
+        }
+        assert_eq!(fs::read(&out).unwrap(), b"old");
+    }
+
+    #[test]
+    fn file_that_is_read_can_not_be_an_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("urls.txt");
+        fs::write(&list, "a.json").unwrap();
+        let output = LocalOutput::lock(&folder.path().join("out.parquet"), Some(&list)).unwrap();
+        assert_eq!(output.check_is_not_output(&list).unwrap_err().kind(), ErrorKind::Usage);
+        assert!(output.check_is_not_output(&folder.path().join("other.txt")).is_ok());
+    }
+
+    #[test]
+    fn name_that_leaves_no_room_for_the_hidden_ones_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = LocalOutput::lock(&folder.path().join("x".repeat(240)), None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        drop(LocalOutput::lock(&folder.path().join("x".repeat(220)), None).unwrap());
     }
 
     #[test]

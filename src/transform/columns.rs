@@ -219,6 +219,15 @@ impl Column {
         }
     }
 
+    /// Columns without columns below them, this one included.
+    pub(super) fn leaf_count(&self) -> usize {
+        match &self.store {
+            Store::Struct(store) => store.members.iter().map(|member| member.column.leaf_count()).sum(),
+            Store::List(store) => store.element.leaf_count(),
+            _ => 1,
+        }
+    }
+
     /// Appends nulls until the column has `row_count` rows.
     #[inline]
     pub(super) fn pad_to(&mut self, row_count: usize) {

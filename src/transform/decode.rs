@@ -15,7 +15,8 @@ use super::tree::Tree;
 use super::values::Values;
 use crate::config::FeatureConfig;
 use crate::schema::{
-    DOUBLE_INTEGER_MAX, Kinds, TimestampForms, read_timestamp, write_double, write_json_string,
+    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, TimestampForms, read_timestamp, write_double,
+    write_json_string,
 };
 
 /// Reads records into the columns of one chunk.
@@ -94,7 +95,8 @@ impl Decoder {
     /// Takes the record that `reader` stands before, or leaves no trace of it.
     ///
     /// # Errors
-    /// The first fault of the record; `reader` then stands anywhere inside it.
+    /// The first fault of the record; `reader` then stands anywhere inside it. After
+    /// [`FaultKind::TooManyColumns`] the record is taken, but no other one need be: nothing will be written.
     pub(super) fn take_record(&mut self, reader: &mut Reader<'_>, tail: Tail) -> Read<()> {
         let start = reader.clone();
         match self.attempt(reader, tail, Growth::Forbidden) {
@@ -113,6 +115,10 @@ impl Decoder {
         *reader = start.clone();
         let taken = self.attempt(reader, tail, Growth::Allowed);
         assert!(taken.is_ok(), "a record that was right a moment ago is right");
+        if self.records.leaf_count() > LEAF_COLUMNS_MAX {
+            let reason = "expected a record that adds no column beyond the limit";
+            return Err(Fault::new(FaultKind::TooManyColumns, start.position(), reason));
+        }
         if self.records.len() == 1 {
             let record_bytes = reader.position() - start.position();
             self.records.reserve_like_first_row(reader.rest_bytes() / record_bytes.max(1));

@@ -9,6 +9,7 @@ use super::decode::{Decoder, Tail};
 use super::reader::{Fault, FaultKind, Reader, kind_of_value};
 use crate::config::{FeatureConfig, TransformConfig};
 use crate::model::{DeclaredForm, FieldFeatures, Page, PageBatch, PageFault, Reject};
+use crate::pointer;
 use crate::schema::Kinds;
 
 /// Most bytes of a body: the offsets of text columns are 32 bits wide and text may grow when it is widened.
@@ -29,7 +30,10 @@ pub fn transform(page: &Page, config: &TransformConfig) -> Result<PageBatch, Pag
         _ if page.body.len() > BODY_BYTES_MAX => Err(Fault::new(
             FaultKind::Value,
             BODY_BYTES_MAX,
-            format!("expected a page of at most {BODY_BYTES_MAX} bytes, got {}", page.body.len()),
+            format!(
+                "expected a page of at most {BODY_BYTES_MAX} bytes, got {}; split the page",
+                page.body.len()
+            ),
         )),
         None if page.form == DeclaredForm::Ndjson => Ok(()),
         None => Err(reader.expected("JSON")),
@@ -50,6 +54,8 @@ pub fn transform(page: &Page, config: &TransformConfig) -> Result<PageBatch, Pag
     };
     match outcome.and_then(|()| records.check_utf8_up_to(page.body.len())) {
         Ok(()) => Ok(records.finish(first_byte == Some(b'{') && config.records.is_none())),
+        // The writer refuses the batch by its columns, with their names.
+        Err(fault) if fault.kind == FaultKind::TooManyColumns => Ok(records.finish(false)),
         Err(fault) => {
             let place = if records.index > 0 { format!("record {}: ", records.index) } else { String::new() };
             let reason = format!("{place}{}", located(&fault));
@@ -192,6 +198,10 @@ impl<'a> Records<'a> {
         };
         match taken {
             Ok(()) => self.index += 1,
+            Err(fault) if fault.kind == FaultKind::TooManyColumns => {
+                self.index += 1;
+                return Err(fault);
+            }
             Err(mut fault) if !is_terminated && !self.end_proven => {
                 fault.position += start;
                 fault
@@ -226,6 +236,10 @@ impl<'a> Records<'a> {
             Ok(()) => {
                 self.index += 1;
                 Ok(())
+            }
+            Err(fault) if fault.kind == FaultKind::TooManyColumns => {
+                self.index += 1;
+                Err(fault)
             }
             Err(fault) if fault.kind == FaultKind::Value => {
                 *reader = start;
@@ -280,7 +294,7 @@ impl<'a> Records<'a> {
         while reader.peek_token().is_some() {
             let start = reader.position();
             if !self.take_behind(reader, pointer)? {
-                let shown: String = pointer.iter().map(|token| format!("/{token}")).collect();
+                let shown = pointer::show(pointer.iter().map(String::as_str));
                 let reason = format!("--records {shown} finds nothing in the page");
                 return Err(Fault::new(FaultKind::Value, start, reason));
             }
@@ -403,9 +417,7 @@ impl<'a> Records<'a> {
             field.element.as_ref().is_some_and(|element| element.kinds.has(Kinds::OBJECT))
         });
         let records_hint = match (arrays_of_objects.next(), arrays_of_objects.next()) {
-            (Some((name, _)), None) if is_one_record && may_hint => {
-                Some(format!("/{}", name.replace('~', "~0").replace('/', "~1")))
-            }
+            (Some((name, _)), None) if is_one_record && may_hint => Some(pointer::show([name.as_ref()])),
             _ => None,
         };
         PageBatch {

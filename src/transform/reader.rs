@@ -7,6 +7,8 @@ mod number;
 
 use std::borrow::Cow;
 
+use crate::pointer;
+
 pub(super) use number::Number;
 
 /// Deepest nesting that a record may have; an object or array at this depth is refused.
@@ -39,6 +41,8 @@ pub(super) enum FaultKind {
     UnexpectedEnd,
     /// The value is JSON, but not one that a record may hold.
     Value,
+    /// The records have more columns than any output may have.
+    TooManyColumns,
 }
 
 impl Fault {
@@ -50,8 +54,7 @@ impl Fault {
     /// Puts the key or index that leads to the fault before its pointer.
     #[cold]
     pub(super) fn below(mut self: Box<Self>, token: &str) -> Box<Self> {
-        let token = token.replace('~', "~0").replace('/', "~1");
-        self.pointer = format!("/{token}{}", self.pointer);
+        self.pointer.insert_str(0, &pointer::show([token]));
         self
     }
 }

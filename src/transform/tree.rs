@@ -7,7 +7,7 @@ use std::io::Write as _;
 use super::reader::{Number, Read, Reader};
 use crate::schema::{write_json_double, write_json_string};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Tree<'a> {
     Null,
     Bool(bool),

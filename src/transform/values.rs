@@ -132,11 +132,21 @@ impl Values {
                 }
             }
         }
-        if let Tree::Object(members) = tree {
-            for (key, marks) in &marks.below {
-                if let Some(value) = members.get_mut(key.as_bytes()) {
-                    self.take_from_tree(marks, value);
+        for (key, marks) in &marks.below {
+            match tree {
+                Tree::Object(members) => {
+                    if let Some(value) = members.get_mut(key.as_bytes()) {
+                        self.take_from_tree(marks, value);
+                    }
                 }
+                // Elements share a column that keeps its own type, so their text stays as it is.
+                Tree::List(elements) => {
+                    let element = key.parse::<usize>().ok().and_then(|index| elements.get(index));
+                    if let Some(mut element) = element.cloned() {
+                        self.take_from_tree(marks, &mut element);
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Rows to Parquet: row groups by size, columns encoded on the CPU pool, parts unified at the end.
 
 mod dictionary;
+mod footer;
 mod part;
 mod rejects;
 mod row_group;
 mod table;
 
-pub use part::Footer;
+pub use footer::Footer;
 pub use rejects::RejectsWriter;
 pub use table::{TableStats, TableWriter};

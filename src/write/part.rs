@@ -20,6 +20,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 
 use super::dictionary::dictionary_pays;
+use super::footer::Footer;
 use super::row_group::{RowGroup, Slice, top_types};
 use crate::config::{Feature, FeatureConfig};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,9 +29,8 @@ use crate::schema::{
 };
 use crate::sink::Scratch;
 
-/// Key-value pairs of the footer, in order.
-#[derive(Debug, Clone, Default)]
-pub struct Footer(pub Vec<(String, String)>);
+/// Row groups are numbered with 16 bits in Parquet.
+const ROW_GROUPS_MAX: usize = i16::MAX as usize;
 
 /// The columns of a part, fixed when it is begun.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl PartColumns {
         form: Form,
     ) -> Result<Self> {
         let types = top_types(&shape);
-        check_leaf_columns(&types).map_err(|error| Error::new(ErrorKind::Contract, error.to_string()))?;
+        check_columns(&types)?;
         let mut columns: Vec<_> = types
             .into_iter()
             .enumerate()
@@ -149,6 +149,12 @@ fn feature_type(feature: Feature) -> DataType {
     if feature.is_count() { DataType::Int64 } else { DataType::Float64 }
 }
 
+/// # Errors
+/// There are more leaf columns than a file may have.
+pub(super) fn check_columns(types: &[(Arc<str>, ColumnType)]) -> Result<()> {
+    check_leaf_columns(types).map_err(|error| Error::new(ErrorKind::Contract, error.to_string()))
+}
+
 /// An open Parquet file.
 pub(super) struct PartFile {
     writer: SerializedFileWriter<File>,
@@ -186,8 +192,7 @@ impl ColumnEncoder {
 }
 
 impl PartFile {
-    /// Begins a file. `first_arrays` are the arrays of its first row group, by column: what repeats in
-    /// them gets a dictionary for the whole file.
+    /// Begins a file. `dictionaries` says, by column, which of its leaves get a dictionary.
     pub(super) fn begin(scratch: Scratch, columns: &PartColumns, dictionaries: &[Vec<bool>]) -> Result<Self> {
         let Scratch { path, file } = scratch;
         let mut properties = WriterProperties::builder()
@@ -234,6 +239,14 @@ impl PartFile {
     /// Appends the encoded columns of a row group, in the order of the columns.
     pub(super) fn append(&mut self, chunks: Vec<ArrowColumnChunk>, row_count: usize) -> Result<()> {
         let path = &self.path;
+        if self.row_group_count == ROW_GROUPS_MAX {
+            return Err(Error::new(
+                ErrorKind::Contract,
+                format!(
+                    "a Parquet file has at most {ROW_GROUPS_MAX} row groups; raise --row-group-rows or --row-group-bytes"
+                ),
+            ));
+        }
         let mut row_group = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
         for chunk in chunks {
             chunk.append_to_row_group(&mut row_group).map_err(|error| encoding_failed(path, error))?;

@@ -9,6 +9,10 @@ use crate::config::RowGroupConfig;
 use crate::model::PageBatch;
 use crate::schema::{ColumnType, Shape};
 
+/// What an array costs besides its values: pages of one record would else pile up by the ten thousands
+/// before their values fill a row group.
+const ARRAY_OVERHEAD_BYTES: usize = 512;
+
 /// Rows with the types that they were decoded or stored with.
 #[derive(Debug)]
 pub(super) struct Rows {
@@ -28,7 +32,8 @@ impl Rows {
         columns: Vec<ArrayRef>,
         features: Vec<Option<Vec<ArrayRef>>>,
     ) -> Self {
-        let bytes = columns.iter().chain(features.iter().flatten().flatten()).map(value_bytes).sum();
+        let arrays = || columns.iter().chain(features.iter().flatten().flatten());
+        let bytes = arrays().map(|array| value_bytes(array) + ARRAY_OVERHEAD_BYTES).sum();
         let types = top_types(&shape);
         Self { row_count, bytes, shape, types, columns, features }
     }

@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::part::{FinishedPart, Footer, PartColumns, PartFile, dictionaries_of, encoding_failed};
+use super::footer::Footer;
+use super::part::{FinishedPart, PartColumns, PartFile, check_columns, dictionaries_of, encoding_failed};
 use super::row_group::{RowGroup, RowGroups, Rows};
 use crate::config::{FeatureConfig, RowGroupConfig};
 use crate::cpu::CpuPool;
@@ -23,8 +24,8 @@ use crate::model::PageBatch;
 use crate::schema::{Form, Kinds, Shape, holds_fragments};
 use crate::sink::LocalOutput;
 
-/// Rows that are read back from a part at once, when parts are unified.
-const REREAD_ROWS: usize = 16_384;
+/// Rows of a batch that is read back from a part, at most.
+const REREAD_ROWS_MAX: usize = 16_384;
 
 /// What a finished table came to.
 #[derive(Debug, Clone)]
@@ -121,6 +122,8 @@ impl TableWriter {
         if rows.row_count == 0 {
             return Ok(());
         }
+        // Found here and not once the row group is full: nothing that comes later can make it right.
+        check_columns(&rows.types)?;
         self.row_groups.push(rows);
         while let Some(row_group) = self.row_groups.pop_full() {
             self.write(output, row_group).await?;
@@ -182,15 +185,13 @@ impl TableWriter {
             Form::Published,
         );
         for (columns, part) in finished {
-            let path = part.path.clone();
-            let mut reader = pool.run(move || open_part(&part)).await??;
-            loop {
-                let (next, rest) = pool.run(move || (reader.next(), reader)).await?;
-                reader = rest;
-                let Some(batch) = next else { break };
-                let batch = batch.map_err(|error| Error::storage("read back", &path, error))?;
-                let rows = rows_of_part(&batch, &columns, &table.features);
-                table.push_rows(output, rows).await?;
+            // One row group at a time: it was cut by its bytes, so it fits, whatever its rows are.
+            for row_group in 0..part.row_group_count {
+                let part = part.clone();
+                let batches = pool.run(move || read_row_group(&part, row_group)).await??;
+                for batch in batches {
+                    table.push_rows(output, rows_of_part(&batch, &columns, &table.features)).await?;
+                }
             }
         }
         table.finish(output, footer).await
@@ -317,11 +318,14 @@ impl TableWriter {
     }
 }
 
-fn open_part(part: &FinishedPart) -> Result<ParquetRecordBatchReader> {
+fn read_row_group(part: &FinishedPart, row_group: usize) -> Result<Vec<RecordBatch>> {
     let file = File::open(&part.path).map_err(|error| Error::storage("reopen", &part.path, error))?;
-    ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_batch_size(REREAD_ROWS).build())
-        .map_err(|error| encoding_failed(&part.path, error))
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.with_row_groups(vec![row_group]).with_batch_size(REREAD_ROWS_MAX).build())
+        .map_err(|error| encoding_failed(&part.path, error))?;
+    reader
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| Error::storage("read back", &part.path, error))
 }
 
 /// The rows of a part, under the types that the part was written with.

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use crate::bench::{Etl, Folder, Running};
 use crate::server::{Gate, Server};
 
-/// Within 2 s says DESIGN; the rest is for a machine that runs all tests at once.
+/// Within 2 s is promised; the rest is for a machine that runs all tests at once.
 const END_MAX: Duration = Duration::from_millis(2_500);
 
 /// Interrupts a run that waits for a slow page and has rows behind it.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// A file's contents.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Table {
-    /// Names and types, as DESIGN writes them.
+    /// Names and types, as the README writes them.
     pub(crate) columns: Vec<(String, String)>,
     /// Each an object with every column; times are microseconds, what is not finite is a string.
     pub(crate) rows: Vec<Value>,
@@ -76,7 +76,7 @@ fn type_name(kind: &DataType) -> String {
                 members.iter().map(|member| format!("{}: {}", member.name(), type_name(member.data_type())));
             format!("struct<{}>", members.collect::<Vec<_>>().join(", "))
         }
-        other => panic!("no type of DESIGN: {other}"),
+        other => panic!("no type of an output: {other}"),
     }
 }
 
@@ -99,7 +99,7 @@ fn cell(array: &dyn Array, index: usize) -> Value {
             let cells = cells.map(|(member, column)| (member.name().clone(), cell(column, index)));
             Value::Object(cells.collect())
         }
-        other => panic!("no type of DESIGN: {other}"),
+        other => panic!("no type of an output: {other}"),
     }
 }
 

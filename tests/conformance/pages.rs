@@ -1,4 +1,4 @@
-//! DESIGN §4 'Pages, records, rejects', a test for each sentence that one page can show.
+//! Pages, records, rejects: a test for each sentence of the contract that one page can show.
 
 use etl::model::{DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX, Page, PageBatch, PageFault};
 use sha2::{Digest as _, Sha256};

@@ -241,7 +241,7 @@ fn a_body_beside_values_of_another_type_is_judged_alike() {
     }
 }
 
-/// What DESIGN says of the bodies on which RFC 8259 leaves a choice.
+/// What is promised of the bodies on which RFC 8259 leaves a choice.
 #[test]
 fn implementation_defined_bodies_go_the_way_that_the_design_says() {
     let accepted = [

@@ -24,7 +24,7 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// `text(v)` of DESIGN §4 'Types'.
+    /// `text(v)`: the one text of a value.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! The lattice of DESIGN §4 'Types', slowly: the type of a set of values, and what its column must hold.
+//! The lattice of types, slowly: the type of a set of values, and what its column must hold.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};

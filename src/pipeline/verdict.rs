@@ -1,0 +1,109 @@
+//! What a run counts besides its report, and whether it may publish. Never looks at files or pages.
+
+use crate::config::ContractConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{PageBatch, PageFault, PageId};
+use crate::report::{FAILURES_MAX, FailureReport, Report};
+
+/// What is counted while pages are written and belongs to no other count.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    was_answered: bool,
+    duplicate_key_count: u64,
+    overflow_count: u64,
+    records_hint: Option<(PageId, String)>,
+}
+
+impl Tally {
+    pub(super) fn count_batch(&mut self, report: &mut Report, id: PageId, batch: &PageBatch) {
+        self.was_answered = true;
+        report.pages.fetched += 1;
+        report.records.seen += batch.record_count;
+        report.records.written += batch.row_count as u64;
+        report.records.rejected += batch.rejects.len() as u64;
+        self.duplicate_key_count += batch.duplicate_key_count;
+        self.overflow_count += batch.overflow_count;
+        if let (None, Some(pointer)) = (&self.records_hint, &batch.records_hint) {
+            self.records_hint = Some((id, pointer.clone()));
+        }
+    }
+
+    pub(super) fn count_fault(&mut self, report: &mut Report, id: PageId, shown: &str, fault: &PageFault) {
+        self.was_answered |= fault.answered;
+        report.pages.failed += 1;
+        if report.failures.len() < FAILURES_MAX {
+            report.failures.push(FailureReport {
+                url: shown.to_owned(),
+                line: id.line,
+                page: id.page,
+                reason: fault.reason.clone(),
+            });
+        }
+    }
+
+    /// Whether the run may publish, once all pages are counted.
+    pub(super) fn verdict(self, report: &mut Report, contract: &ContractConfig) -> Result<()> {
+        report.check_identity()?;
+        self.add_hints(report);
+        let (pages, records) = (report.pages, report.records);
+        if pages.failed > 0 && pages.fetched == 0 {
+            let kind = if self.was_answered { ErrorKind::Failed } else { ErrorKind::Unreachable };
+            let answer = if self.was_answered { "" } else { " and no server answered" };
+            let first = report.failures.first().map_or_else(String::new, |failure| {
+                format!("; the first: {} ({})", failure.reason, failure.url)
+            });
+            let message = format!("every page failed{answer}{first}");
+            return Err(Error::new(kind, message));
+        }
+        let broken = |message: String| Err(Error::new(ErrorKind::Contract, message));
+        if contract.strict && pages.failed + records.rejected > 0 {
+            return broken(format!(
+                "--strict: {} pages failed and {} records were rejected; the rejects file has them",
+                pages.failed, records.rejected
+            ));
+        }
+        if contract.rejects_max.is_some_and(|most| most.is_exceeded_by(records.rejected, records.seen)) {
+            return broken(format!(
+                "--max-rejects: {} of {} records were rejected; the rejects file has them",
+                records.rejected, records.seen
+            ));
+        }
+        if contract.failed_max.is_some_and(|most| most.is_exceeded_by(pages.failed, pages.listed)) {
+            return broken(format!(
+                "--max-failed: {} of {} pages failed; the rejects file has them",
+                pages.failed, pages.listed
+            ));
+        }
+        if let Some(least) = contract.records_min.filter(|least| records.written < *least) {
+            return broken(format!(
+                "--min-records: expected at least {least} records, got {}",
+                records.written
+            ));
+        }
+        if records.written == 0 && pages.failed + records.rejected > 0 {
+            return Err(Error::failed(format!(
+                "no record could be written: {} pages failed and {} records were rejected",
+                pages.failed, records.rejected
+            )));
+        }
+        Ok(())
+    }
+
+    fn add_hints(&self, report: &mut Report) {
+        if let Some((id, pointer)) = &self.records_hint {
+            report.hints.push(format!(
+                "the page of {id} is one object around an array of objects: --records {pointer} makes each of \
+                 them a record"
+            ));
+        }
+        if self.duplicate_key_count > 0 {
+            report.hints.push(format!(
+                "{} keys stood twice in one object; the last value was taken",
+                self.duplicate_key_count
+            ));
+        }
+        if self.overflow_count > 0 {
+            report.hints.push(format!("{} features overflowed and are null", self.overflow_count));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What the footer says of the run: only what does not vary from run to run. Run id, times and machine
+//! settings stand in the summary.
+
+use crate::config::Config;
+use crate::report::Report;
+
+/// Key-value pairs of the footer, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Footer(pub(super) Vec<(String, String)>);
+
+impl Footer {
+    /// The version, the options that shape rows, the list and the counts of a run.
+    pub fn of_run(config: &Config, report: &Report, list_digest: &str) -> Self {
+        let transform = &config.transform;
+        let options = serde_json::json!({
+            "records": transform.records,
+            "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
+            "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
+            "on_nonfinite": transform.features.on_nonfinite.name(),
+            "row_group_rows": config.output.row_group.rows_max,
+            "row_group_bytes": config.output.row_group.bytes_max,
+        });
+        let pair = |key: &str, value: String| (format!("etl.{key}"), value);
+        Self(vec![
+            pair("version", env!("CARGO_PKG_VERSION").to_owned()),
+            pair("options", options.to_string()),
+            pair("list_sha256", list_digest.to_owned()),
+            pair("pages_listed", report.pages.listed.to_string()),
+            pair("pages_failed", report.pages.failed.to_string()),
+            pair("records_seen", report.records.seen.to_string()),
+            pair("records_written", report.records.written.to_string()),
+            pair("records_rejected", report.records.rejected.to_string()),
+        ])
+    }
+}
