@@ -171,6 +171,6 @@ pub struct PageBatch {
 pub struct FieldFeatures {
     /// Whether a record had the field at all.
     pub is_seen: bool,
-    /// One array per feature, in the order of the configuration.
+    /// One array per feature, in the order of the configuration; none if no record had the field.
     pub columns: Vec<ArrayRef>,
 }

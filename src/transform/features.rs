@@ -60,17 +60,18 @@ impl FeatureColumns {
     }
 
     /// Adds a record whose list is absent or null: every feature is null.
+    ///
+    /// Costs nothing until a list comes: most records have no list of most names.
+    #[inline]
     pub fn push_absent(&mut self) {
         self.row_count += 1;
-        for column in &mut self.columns {
-            column.push_null();
-        }
     }
 
     /// Adds a record whose list has these values, and beside them so many nulls.
     ///
     /// NaN and infinities among the values count as kept on purpose.
     pub fn push(&mut self, values: &[f64], null_count: usize) {
+        self.fill_absent();
         self.row_count += 1;
         if values.is_empty() {
             self.push_empty(null_count);
@@ -110,8 +111,20 @@ impl FeatureColumns {
     /// The columns as Arrow arrays of [`rows`](Self::rows) rows, in the order of [`new`](Self::new).
     ///
     /// `count` and `null_count` are `Int64`, all others `Float64`. The values are moved, not copied.
-    pub fn finish(self) -> Vec<(Feature, ArrayRef)> {
+    pub fn finish(mut self) -> Vec<(Feature, ArrayRef)> {
+        self.fill_absent();
         self.columns.into_iter().map(|column| (column.feature, column.finish())).collect()
+    }
+
+    /// Gives every column the nulls of the records that were absent since the last list.
+    #[inline]
+    fn fill_absent(&mut self) {
+        for column in &mut self.columns {
+            let missing = self.row_count - column.validity.len();
+            if missing > 0 {
+                column.push_nulls(missing);
+            }
+        }
     }
 
     fn push_empty(&mut self, null_count: usize) {
@@ -272,11 +285,15 @@ impl Column {
     }
 
     fn push_null(&mut self) {
+        self.push_nulls(1);
+    }
+
+    fn push_nulls(&mut self, count: usize) {
+        self.validity.append_n_nulls(count);
         match &mut self.data {
-            ColumnData::Count(counts) => counts.push(0),
-            ColumnData::Number(numbers) => numbers.push(0.0),
+            ColumnData::Count(counts) => counts.resize(self.validity.len(), 0),
+            ColumnData::Number(numbers) => numbers.resize(self.validity.len(), 0.0),
         }
-        self.validity.append_null();
     }
 
     fn finish(self) -> ArrayRef {

@@ -406,10 +406,9 @@ impl<'a> Records<'a> {
             .into_iter()
             .map(|(columns, is_seen)| {
                 overflow_count += columns.overflow_count();
-                FieldFeatures {
-                    is_seen,
-                    columns: columns.finish().into_iter().map(|(_, array)| array).collect(),
-                }
+                let finished =
+                    is_seen.then(|| columns.finish().into_iter().map(|(_, array)| array).collect());
+                FieldFeatures { is_seen, columns: finished.unwrap_or_default() }
             })
             .collect();
         let is_one_record = row_count == 1 && self.rejects.is_empty();

@@ -42,6 +42,10 @@ type Summary = (Option<i64>, Option<f64>);
 
 fn summaries_of(batch: &PageBatch, field: usize) -> Vec<Summary> {
     let columns = &batch.features[field].columns;
+    if !batch.features[field].is_seen {
+        assert!(columns.is_empty(), "a field that no record has needs no columns");
+        return vec![(None, None); batch.row_count];
+    }
     let (count, mean) = (columns[0].as_primitive::<Int64Type>(), columns[1].as_primitive::<Float64Type>());
     assert!(columns.iter().all(|column| column.len() == batch.row_count));
     (0..batch.row_count)
