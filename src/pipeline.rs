@@ -253,8 +253,8 @@ impl Line {
     async fn ask_for_pages(&self, mut requests: Requests, queue: mpsc::Sender<QueuedPage>) -> Result<u64> {
         for request in requests.by_ref() {
             let request = request?;
-            // Both are had in page order, and a page holds neither while it waits for the other to be
-            // free, so an earlier page never waits for a later one.
+            // Both are had in page order: whatever this page waits for, all earlier pages have theirs and
+            // go on, so they are written and give theirs back.
             let permit = Arc::clone(&self.requests)
                 .acquire_owned()
                 .await

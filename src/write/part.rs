@@ -126,20 +126,13 @@ impl PartColumn {
                 Some(columns) => columns[*feature].slice(*start, *length),
                 None => absent(),
             },
-            Source::Record { place, name, of } => {
-                let is_here =
-                    |candidate: &usize| rows.types.get(*candidate).is_some_and(|(found, _)| found == name);
-                let found = Some(*place)
-                    .filter(is_here)
-                    .or_else(|| rows.types.iter().position(|(found, _)| found == name));
-                match found {
-                    Some(found) => {
-                        let array = rows.columns[found].slice(*start, *length);
-                        publish(&convert(&array, &rows.types[found].1, of), of, form)
-                    }
-                    None => absent(),
+            Source::Record { place, name, of } => match rows.place_of(name, *place) {
+                Some(found) => {
+                    let array = rows.columns[found].slice(*start, *length);
+                    publish(&convert(&array, &rows.types[found].1, of), of, form)
                 }
-            }
+                None => absent(),
+            },
         }
     }
 }

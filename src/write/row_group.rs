@@ -1,7 +1,7 @@
 //! When a row group ends: by rows and by bytes, whichever comes first, and never by time.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
 
@@ -23,6 +23,7 @@ pub(super) struct Rows {
     pub(super) columns: Vec<ArrayRef>,
     /// Per `--values` field: its feature columns, if its column exists yet.
     pub(super) features: Vec<Option<Vec<ArrayRef>>>,
+    places: OnceLock<HashMap<Arc<str>, usize>>,
 }
 
 impl Rows {
@@ -35,13 +36,25 @@ impl Rows {
         let arrays = || columns.iter().chain(features.iter().flatten().flatten());
         let bytes = arrays().map(|array| value_bytes(array) + ARRAY_OVERHEAD_BYTES).sum();
         let types = top_types(&shape);
-        Self { row_count, bytes, shape, types, columns, features }
+        Self { row_count, bytes, shape, types, columns, features, places: OnceLock::new() }
     }
 
     pub(super) fn of_page(batch: PageBatch) -> Self {
         let features =
             batch.features.into_iter().map(|field| field.is_seen.then_some(field.columns)).collect();
         Self::new(batch.row_count, batch.shape, batch.columns, features)
+    }
+
+    /// The place of the column called `name`, looking at `expected` first: pages of one source mostly have
+    /// their columns in one order.
+    pub(super) fn place_of(&self, name: &Arc<str>, expected: usize) -> Option<usize> {
+        if self.types.get(expected).is_some_and(|(found, _)| found == name) {
+            return Some(expected);
+        }
+        let places = self.places.get_or_init(|| {
+            self.types.iter().enumerate().map(|(place, (name, _))| (Arc::clone(name), place)).collect()
+        });
+        places.get(name).copied()
     }
 
     pub(super) fn seen_fields(&self) -> impl Iterator<Item = bool> {
