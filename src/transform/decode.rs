@@ -216,26 +216,13 @@ impl<'a> RecordReader<'_, 'a> {
         let Column { store: Store::Struct(store), marks, .. } = column else {
             unreachable!("the column admitted an object")
         };
-        self.reader.bump();
         let mut expected = 0;
-        if self.reader.peek_token() == Some(b'}') {
-            self.reader.bump();
-        } else {
-            loop {
-                let place = self.member_place(store, expected, marks.as_deref())?;
-                let member = &mut store.members[place];
-                self.member(member, row, depth)?;
-                expected = place + 1;
-                match self.reader.peek_token() {
-                    Some(b',') => self.reader.bump(),
-                    Some(b'}') => {
-                        self.reader.bump();
-                        break;
-                    }
-                    _ => return Err(self.reader.expected("`,` or `}`").into()),
-                }
-                self.reader.skip_whitespace();
-            }
+        let mut goes_on = self.reader.enter(b'}');
+        while goes_on {
+            let place = self.member_place(store, expected, marks.as_deref())?;
+            self.member(&mut store.members[place], row, depth)?;
+            expected = place + 1;
+            goes_on = self.reader.goes_on(b'}')?;
         }
         column.finish_row();
         Ok(())
@@ -400,24 +387,15 @@ impl<'a> RecordReader<'_, 'a> {
             unreachable!("the column admitted a list")
         };
         let marks = marks.as_deref().filter(|marks| !marks.below.is_empty());
-        self.reader.bump();
-        if self.reader.peek_token() == Some(b']') {
-            self.reader.bump();
-        } else {
-            for index in 0_usize.. {
-                if let Some(marks) = marks.and_then(|marks| marks.child(index.to_string().as_bytes())) {
-                    self.look_ahead(marks, depth + 1).map_err(|stop| stop.below(&index.to_string()))?;
-                }
-                self.value(&mut store.element, depth).map_err(|stop| stop.below(&index.to_string()))?;
-                match self.reader.peek_token() {
-                    Some(b',') => self.reader.bump(),
-                    Some(b']') => {
-                        self.reader.bump();
-                        break;
-                    }
-                    _ => return Err(self.reader.expected("`,` or `]`").into()),
-                }
+        let mut index = 0_usize;
+        let mut goes_on = self.reader.enter(b']');
+        while goes_on {
+            if let Some(marks) = marks.and_then(|marks| marks.child(index.to_string().as_bytes())) {
+                self.look_ahead(marks, depth + 1).map_err(|stop| stop.below(&index.to_string()))?;
             }
+            self.value(&mut store.element, depth).map_err(|stop| stop.below(&index.to_string()))?;
+            index += 1;
+            goes_on = self.reader.goes_on(b']')?;
         }
         column.finish_row();
         Ok(())

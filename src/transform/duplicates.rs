@@ -29,11 +29,11 @@ fn write_value(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<u
 
 fn write_object(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<u64> {
     reader.check_depth(depth)?;
-    reader.bump();
     let mut members: Vec<Vec<u8>> = Vec::new();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut loser_count = 0;
-    while reader.peek_token() != Some(b'}') {
+    let mut goes_on = reader.enter(b'}');
+    while goes_on {
         if reader.peek() != Some(b'"') {
             return Err(reader.expected("a key in quotes"));
         }
@@ -54,18 +54,8 @@ fn write_object(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<
                 loser_count += 1;
             }
         }
-        match reader.peek_token() {
-            Some(b',') => {
-                reader.bump();
-                if reader.peek_token() == Some(b'}') {
-                    return Err(reader.expected("a key in quotes"));
-                }
-            }
-            Some(b'}') => {}
-            _ => return Err(reader.expected("`,` or `}`")),
-        }
+        goes_on = reader.goes_on(b'}')?;
     }
-    reader.bump();
     out.push(b'{');
     out.extend_from_slice(&members.join(&b','));
     out.push(b'}');
@@ -74,27 +64,16 @@ fn write_object(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<
 
 fn write_list(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: u32) -> Read<u64> {
     reader.check_depth(depth)?;
-    reader.bump();
     out.push(b'[');
     let mut loser_count = 0;
-    if reader.peek_token() == Some(b']') {
-        reader.bump();
-        out.push(b']');
-        return Ok(0);
-    }
-    loop {
+    let mut goes_on = reader.enter(b']');
+    while goes_on {
         loser_count += write_value(reader, out, depth + 1)?;
-        match reader.peek_token() {
-            Some(b',') => {
-                reader.bump();
-                out.push(b',');
-            }
-            Some(b']') => {
-                reader.bump();
-                out.push(b']');
-                return Ok(loser_count);
-            }
-            _ => return Err(reader.expected("`,` or `]`")),
+        goes_on = reader.goes_on(b']')?;
+        if goes_on {
+            out.push(b',');
         }
     }
+    out.push(b']');
+    Ok(loser_count)
 }

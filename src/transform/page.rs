@@ -137,23 +137,12 @@ impl<'a> Records<'a> {
 
     /// Takes the array that is next, each element a record.
     fn take_array(&mut self, reader: &mut Reader<'a>) -> Taken {
-        reader.bump();
-        if reader.peek_token() == Some(b']') {
-            reader.bump();
-            return Ok(());
-        }
-        loop {
-            reader.skip_whitespace();
+        let mut goes_on = reader.enter(b']');
+        while goes_on {
             self.take_record(reader)?;
-            match reader.peek_token() {
-                Some(b',') => reader.bump(),
-                Some(b']') => {
-                    reader.bump();
-                    return Ok(());
-                }
-                _ => return Err(reader.expected("`,` or `]` behind a record")),
-            }
+            goes_on = reader.goes_on(b']')?;
         }
+        Ok(())
     }
 
     /// Takes documents behind each other up to the end of the body.
@@ -332,12 +321,8 @@ impl<'a> Records<'a> {
         rest: &[String],
     ) -> Result<bool, Box<Fault>> {
         let mut is_found = false;
-        reader.bump();
-        if reader.peek_token() == Some(b'}') {
-            reader.bump();
-            return Ok(false);
-        }
-        loop {
+        let mut goes_on = reader.enter(b'}');
+        while goes_on {
             if reader.peek_token() != Some(b'"') {
                 return Err(reader.expected("a key in quotes"));
             }
@@ -355,15 +340,9 @@ impl<'a> Records<'a> {
                 reader.peek_token();
                 reader.skip_value()?;
             }
-            match reader.peek_token() {
-                Some(b',') => reader.bump(),
-                Some(b'}') => {
-                    reader.bump();
-                    return Ok(is_found);
-                }
-                _ => return Err(reader.expected("`,` or `}`")),
-            }
+            goes_on = reader.goes_on(b'}')?;
         }
+        Ok(is_found)
     }
 
     fn take_element(
@@ -373,25 +352,16 @@ impl<'a> Records<'a> {
         rest: &[String],
     ) -> Result<bool, Box<Fault>> {
         let mut is_found = false;
-        reader.bump();
-        if reader.peek_token() == Some(b']') {
-            reader.bump();
-            return Ok(false);
-        }
-        for index in 0_usize.. {
+        let mut goes_on = reader.enter(b']');
+        let mut index = 0_usize;
+        while goes_on {
             if token == index.to_string() {
                 is_found = self.take_behind(reader, rest)?;
             } else {
                 reader.skip_value()?;
             }
-            match reader.peek_token() {
-                Some(b',') => reader.bump(),
-                Some(b']') => {
-                    reader.bump();
-                    break;
-                }
-                _ => return Err(reader.expected("`,` or `]`")),
-            }
+            index += 1;
+            goes_on = reader.goes_on(b']')?;
         }
         Ok(is_found)
     }

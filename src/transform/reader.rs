@@ -105,6 +105,36 @@ impl<'a> Reader<'a> {
         self.peek()
     }
 
+    /// Takes the opening bracket or brace that is next, and `close` too if nothing stands between.
+    /// Returns whether there is a first element.
+    #[inline]
+    pub(super) fn enter(&mut self, close: u8) -> bool {
+        self.bump();
+        let is_empty = self.peek_token() == Some(close);
+        self.position += usize::from(is_empty);
+        !is_empty
+    }
+
+    /// Takes what stands behind an element. Returns whether another one follows.
+    ///
+    /// # Errors
+    /// It is neither a comma nor `close`.
+    #[inline]
+    pub(super) fn goes_on(&mut self, close: u8) -> Read<bool> {
+        match self.peek_token() {
+            Some(b',') => {
+                self.bump();
+                self.skip_whitespace();
+                Ok(true)
+            }
+            Some(byte) if byte == close => {
+                self.bump();
+                Ok(false)
+            }
+            _ => Err(self.expected(if close == b']' { "`,` or `]`" } else { "`,` or `}`" })),
+        }
+    }
+
     /// # Errors
     /// Something else than white space is left.
     pub(super) fn expect_end(&mut self) -> Read<()> {

@@ -34,13 +34,9 @@ impl<'a> Tree<'a> {
 
     fn read_object(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
         reader.check_depth(depth)?;
-        reader.bump();
         let mut members = BTreeMap::new();
-        if reader.peek_token() == Some(b'}') {
-            reader.bump();
-            return Ok(Self::Object(members));
-        }
-        loop {
+        let mut goes_on = reader.enter(b'}');
+        while goes_on {
             if reader.peek_token() != Some(b'"') {
                 return Err(reader.expected("a key in quotes"));
             }
@@ -49,38 +45,22 @@ impl<'a> Tree<'a> {
             let value = Self::read(reader, depth + 1, duplicate_key_count)
                 .map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;
             *duplicate_key_count += u64::from(members.insert(key, value).is_some());
-            match reader.peek_token() {
-                Some(b',') => reader.bump(),
-                Some(b'}') => {
-                    reader.bump();
-                    return Ok(Self::Object(members));
-                }
-                _ => return Err(reader.expected("`,` or `}`")),
-            }
+            goes_on = reader.goes_on(b'}')?;
         }
+        Ok(Self::Object(members))
     }
 
     fn read_list(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
         reader.check_depth(depth)?;
-        reader.bump();
         let mut elements = Vec::new();
-        if reader.peek_token() == Some(b']') {
-            reader.bump();
-            return Ok(Self::List(elements));
-        }
-        loop {
+        let mut goes_on = reader.enter(b']');
+        while goes_on {
             let element = Self::read(reader, depth + 1, duplicate_key_count)
                 .map_err(|fault| fault.below(&elements.len().to_string()))?;
             elements.push(element);
-            match reader.peek_token() {
-                Some(b',') => reader.bump(),
-                Some(b']') => {
-                    reader.bump();
-                    return Ok(Self::List(elements));
-                }
-                _ => return Err(reader.expected("`,` or `]`")),
-            }
+            goes_on = reader.goes_on(b']')?;
         }
+        Ok(Self::List(elements))
     }
 
     /// Appends the value as `text(v)` has it: compact, keys sorted, null members left out.

@@ -190,14 +190,11 @@ fn take_elements(
     reader.check_depth(depth)?;
     let Store::List(list) = &mut column.store else { unreachable!("a --values column is a list") };
     let elements = &mut *list.element;
-    reader.bump();
-    if reader.peek_token() == Some(b']') {
-        reader.bump();
-        return Ok(());
-    }
     // Numbers from here on are not in the column yet.
     let mut run_start = 0;
-    for index in 0_usize.. {
+    let mut index = 0_usize;
+    let mut goes_on = reader.enter(b']');
+    while goes_on {
         let position = reader.position();
         let element = element(reader, position).map_err(|fault| fault.below(&index.to_string()))?;
         match element {
@@ -216,17 +213,8 @@ fn take_elements(
                 run_start = record.numbers.len();
             }
         }
-        match reader.peek_token() {
-            Some(b',') => {
-                reader.bump();
-                reader.skip_whitespace();
-            }
-            Some(b']') => {
-                reader.bump();
-                break;
-            }
-            _ => return Err(reader.expected("`,` or `]`")),
-        }
+        index += 1;
+        goes_on = reader.goes_on(b']')?;
     }
     elements.push_doubles(&record.numbers[run_start..]);
     Ok(())
