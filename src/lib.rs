@@ -20,7 +20,7 @@
 //!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace.
 //! - **Types are a function of the set of kinds seen** ([`schema`]), so that the schema does not depend on
 //!   where pages end. A part whose schema is outgrown is closed; at the end parts are read back, widened
-//!   and written as one ([`write`]).
+//!   and written as one ([`mod@write`]).
 //! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
 //!   and renames only what was synced, reopened and compared with the counts.
 //!
@@ -39,9 +39,9 @@
 //!
 //! # Modules
 //!
-//! Imports go down only, and a test holds them to it: [`pipeline`] -> [`fetch`] | [`transform`] | [`write`]
+//! Imports go down only, and a test holds them to it: [`pipeline`] -> [`fetch`] | [`transform`] | [`mod@write`]
 //! -> [`sink`], [`cpu`], [`budget`] -> [`model`], [`schema`], [`config`], [`error`], [`metrics`],
-//! [`report`], [`calendar`], [`pointer`].
+//! [`report`], [`calendar`], [`mod@pointer`].
 
 pub mod config;
 pub mod error;

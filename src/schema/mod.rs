@@ -225,7 +225,7 @@ fn unite_fields(ours: &mut Vec<(Arc<str>, Shape)>, theirs: &[(Arc<str>, Shape)])
 
 impl ColumnType {
     /// How values of this type stand in memory and in parts. Mixed text inside objects and lists is
-    /// kept as JSON fragments there (see [`convert`]); everything else is as it is published, but for
+    /// kept as JSON fragments there (see [`convert()`]); everything else is as it is published, but for
     /// columns whose type is still open (null, empty object).
     pub fn data_type(&self) -> DataType {
         match self {
