@@ -2,7 +2,7 @@
 //!
 //! Never narrows, never rounds. Inside objects and lists, text that was a string in one record and
 //! another value in the next is kept as JSON fragments (`"a"`, `1`), so that an object that becomes
-//! text later has the text that it would have had from the start; [`publish`] takes the quotes off.
+//! text later has the text that it would have had from the start; [`to_form`] takes the quotes off.
 
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ pub(crate) enum Form {
 }
 
 /// Brings a top-level column from the form of memory (or of a part) to `form`.
-pub(crate) fn publish(array: &ArrayRef, of: &ColumnType, form: Form) -> ArrayRef {
+pub(crate) fn to_form(array: &ArrayRef, of: &ColumnType, form: Form) -> ArrayRef {
     bring(array, of, form, Place::Top)
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
 pub use convert::convert;
-pub(crate) use convert::{Form, convert_inside, holds_fragments, publish};
+pub(crate) use convert::{Form, convert_inside, holds_fragments, to_form};
 pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, output_field, type_name};
 pub use text::{JsonText, write_double, write_json_double, write_json_string};
 pub use timestamp::{TimestampForms, TimestampText, read_timestamp};
@@ -117,11 +117,6 @@ impl Shape {
     /// The shape of values of these kinds, without anything below.
     pub fn of_kinds(kinds: Kinds) -> Self {
         Self { kinds, ..Self::default() }
-    }
-
-    /// The shape of a list of doubles: what a `--values` column always is.
-    pub fn list_of_doubles() -> Self {
-        Self { element: Some(Box::new(Self::of_kinds(Kinds::DOUBLE))), ..Self::of_kinds(Kinds::LIST) }
     }
 
     /// Takes in all that `other` has seen. Returns whether anything was new.

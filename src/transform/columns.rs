@@ -219,6 +219,22 @@ impl Column {
         }
     }
 
+    /// Bytes of this column's array, and of those below, once it has `row_count` rows. Sparse columns are
+    /// short until they are frozen and whole then.
+    pub(super) fn frozen_bytes(&self, row_count: usize) -> usize {
+        match &self.store {
+            Store::Null | Store::Bool(_) => row_count / 8,
+            Store::Int64(_) | Store::Timestamp(_) | Store::Double(_) => row_count * size_of::<i64>(),
+            Store::Text(store) => row_count * size_of::<i32>() + store.bytes.len(),
+            Store::Struct(store) => {
+                store.members.iter().map(|member| member.column.frozen_bytes(row_count)).sum()
+            }
+            Store::List(store) => {
+                row_count * size_of::<i32>() + store.element.frozen_bytes(store.element.len())
+            }
+        }
+    }
+
     /// Columns without columns below them, this one included.
     pub(super) fn leaf_count(&self) -> usize {
         match &self.store {

@@ -19,6 +19,10 @@ use crate::schema::{
     write_json_string,
 };
 
+/// Most bytes of a page's columns. Records that are each small can make columns of any size, where every
+/// record has keys of its own.
+const COLUMN_BYTES_MAX: usize = 1 << 30;
+
 /// Reads records into the columns of one chunk.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -87,6 +91,26 @@ impl Decoder {
         self.records.len()
     }
 
+    /// Whether the records have more columns than any output may have.
+    pub(super) fn has_too_many_columns(&self) -> bool {
+        self.records.leaf_count() > LEAF_COLUMNS_MAX
+    }
+
+    /// # Errors
+    /// The columns are more than an output may have, or larger than those of a page may be.
+    pub(super) fn check_limits(&self, position: usize) -> Read<()> {
+        let bytes = self.records.frozen_bytes(self.records.len());
+        if bytes <= COLUMN_BYTES_MAX && !self.has_too_many_columns() {
+            return Ok(());
+        }
+        let reason = format!(
+            "expected columns of at most {COLUMN_BYTES_MAX} bytes, got {bytes} in {} columns; objects whose keys \
+             are data make them sparse: split the page, or leave those objects out",
+            self.records.leaf_count()
+        );
+        Err(Fault::new(FaultKind::ColumnsLimit, position, reason))
+    }
+
     /// The columns of the records taken, their summarised lists, and how many keys stood twice.
     pub(super) fn into_parts(self) -> (Column, Values, u64) {
         (self.records, self.values, self.duplicate_key_count)
@@ -96,7 +120,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The first fault of the record; `reader` then stands anywhere inside it. After
-    /// [`FaultKind::TooManyColumns`] the record is taken, but no other one need be: nothing will be written.
+    /// [`FaultKind::ColumnsLimit`] the record is taken, but no other one may be.
     pub(super) fn take_record(&mut self, reader: &mut Reader<'_>, tail: Tail) -> Read<()> {
         let start = reader.clone();
         match self.attempt(reader, tail, Growth::Forbidden) {
@@ -115,10 +139,7 @@ impl Decoder {
         *reader = start.clone();
         let taken = self.attempt(reader, tail, Growth::Allowed);
         assert!(taken.is_ok(), "a record that was right a moment ago is right");
-        if self.records.leaf_count() > LEAF_COLUMNS_MAX {
-            let reason = "expected a record that adds no column beyond the limit";
-            return Err(Fault::new(FaultKind::TooManyColumns, start.position(), reason));
-        }
+        self.check_limits(start.position())?;
         if self.records.len() == 1 {
             let record_bytes = reader.position() - start.position();
             self.records.reserve_like_first_row(reader.rest_bytes() / record_bytes.max(1));

@@ -52,10 +52,13 @@ pub fn transform(page: &Page, config: &TransformConfig) -> Result<PageBatch, Pag
             Err(Fault::new(FaultKind::Syntax, reader.position(), reason))
         }
     };
-    match outcome.and_then(|()| records.check_utf8_up_to(page.body.len())) {
+    let outcome = outcome
+        .and_then(|()| records.check_utf8_up_to(page.body.len()))
+        .and_then(|()| records.decoder.check_limits(page.body.len()));
+    match outcome {
         Ok(()) => Ok(records.finish(first_byte == Some(b'{') && config.records.is_none())),
         // The writer refuses the batch by its columns, with their names.
-        Err(fault) if fault.kind == FaultKind::TooManyColumns => Ok(records.finish(false)),
+        Err(_) if records.decoder.has_too_many_columns() => Ok(records.finish(false)),
         Err(fault) => {
             let place = if records.index > 0 { format!("record {}: ", records.index) } else { String::new() };
             let reason = format!("{place}{}", located(&fault));
@@ -187,7 +190,7 @@ impl<'a> Records<'a> {
         };
         match taken {
             Ok(()) => self.index += 1,
-            Err(fault) if fault.kind == FaultKind::TooManyColumns => {
+            Err(fault) if fault.kind == FaultKind::ColumnsLimit => {
                 self.index += 1;
                 return Err(fault);
             }
@@ -226,7 +229,7 @@ impl<'a> Records<'a> {
                 self.index += 1;
                 Ok(())
             }
-            Err(fault) if fault.kind == FaultKind::TooManyColumns => {
+            Err(fault) if fault.kind == FaultKind::ColumnsLimit => {
                 self.index += 1;
                 Err(fault)
             }
@@ -400,5 +403,32 @@ impl<'a> Records<'a> {
             overflow_count,
             records_hint,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(body: String) -> Page {
+        Page { body: body.into(), form: DeclaredForm::Ndjson, end_proven: true }
+    }
+
+    #[test]
+    fn page_whose_columns_would_fill_the_memory_fails_instead() {
+        // 1.4 MB as text: a thousand columns, and then half a million rows of nothing.
+        let keys: Vec<_> = (0..1000).map(|key| format!("\"k{key}\":1")).collect();
+        let body = format!("{{{}}}\n{}", keys.join(","), "{}\n".repeat(500_000));
+        let fault = transform(&page(body), &TransformConfig::default()).unwrap_err();
+        assert!(fault.reason.contains("in 1000 columns"), "{}", fault.reason);
+    }
+
+    #[test]
+    fn page_with_too_many_columns_goes_to_the_writer_that_names_them() {
+        let lines: Vec<_> = (0..9000).map(|key| format!("{{\"k{key}\":1}}")).collect();
+        let batch = transform(&page(lines.join("\n")), &TransformConfig::default()).unwrap();
+        assert_eq!(batch.record_count, batch.row_count as u64);
+        assert!(batch.shape.fields.len() > crate::schema::LEAF_COLUMNS_MAX);
+        assert!(batch.row_count < 6000, "it stops once the limit is passed");
     }
 }

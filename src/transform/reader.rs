@@ -41,8 +41,8 @@ pub(super) enum FaultKind {
     UnexpectedEnd,
     /// The value is JSON, but not one that a record may hold.
     Value,
-    /// The records have more columns than any output may have.
-    TooManyColumns,
+    /// The record is right, but with it the page's columns are more, or larger, than they may be.
+    ColumnsLimit,
 }
 
 impl Fault {

@@ -25,7 +25,7 @@ use super::row_group::{RowGroup, Slice, top_types};
 use crate::config::{Feature, FeatureConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{
-    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, output_field, publish,
+    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, output_field, to_form,
 };
 use crate::sink::Scratch;
 
@@ -129,7 +129,7 @@ impl PartColumn {
             Source::Record { place, name, of } => match rows.place_of(name, *place) {
                 Some(found) => {
                     let array = rows.columns[found].slice(*start, *length);
-                    publish(&convert(&array, &rows.types[found].1, of), of, form)
+                    to_form(&convert(&array, &rows.types[found].1, of), of, form)
                 }
                 None => absent(),
             },

@@ -167,8 +167,10 @@ proptest! {
 #[test]
 fn a_list_that_gets_its_first_element_is_new() {
     let mut shape = Shape::of_kinds(Kinds::LIST);
-    assert!(shape.unite(&Shape::list_of_doubles()), "{shape:?}");
-    assert!(!shape.unite(&Shape::list_of_doubles()));
+    let element = Some(Box::new(Shape::of_kinds(Kinds::DOUBLE)));
+    let list_of_doubles = Shape { element, ..Shape::of_kinds(Kinds::LIST) };
+    assert!(shape.unite(&list_of_doubles), "{shape:?}");
+    assert!(!shape.unite(&list_of_doubles));
 }
 
 #[test]
