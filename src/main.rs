@@ -103,9 +103,9 @@ fn tell(report: &Report, list: &str, talk: Talk) {
     if let Some(error) = &report.error {
         say(&mut io::stderr(), &format!("etl: {error}\n"));
     }
-    let is_about_the_call =
-        report.exit_code == ErrorKind::Usage.exit_code() || report.exit_code == ErrorKind::Locked.exit_code();
-    if !talk.quiet && !is_about_the_call {
+    // An error before the first page says all in its one line.
+    let has_begun = report.requests.sent + report.pages.fetched + report.pages.failed > 0;
+    if !talk.quiet && (has_begun || report.error.is_none()) {
         say(&mut io::stderr(), &report.to_text(list));
     }
     if talk.json {

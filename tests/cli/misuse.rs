@@ -134,6 +134,18 @@ fn output_below_a_file_is_named_with_what_to_do() {
     scene.check_out(&below_a_file, &["a.json/out.parquet"]);
 }
 
+/// `/proc` is a folder in which nobody, root included, can create a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn folder_that_can_not_be_written_is_named_in_one_line_before_any_request() {
+    let scene = Scene::new();
+    let outcome = Etl::new(&scene.list(), std::path::Path::new("/proc/out.parquet")).run_as_typed();
+    assert_eq!(outcome.code, 6, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("/proc; make it writable or choose another --out"), "{}", outcome.stderr);
+    assert_eq!(scene.server.log().len(), 0, "a request was sent");
+}
+
 #[test]
 fn rejects_file_that_cannot_be_written_is_named() {
     let scene = Scene::new();
