@@ -113,7 +113,7 @@ struct Args {
     #[arg(short = 'm', long, value_name = "TIME", value_parser = parse_duration, help_heading = "HTTP")]
     max_time: Option<Duration>,
 
-    /// Attempts after the first, on 408, 429, 5xx (but 501 and 505) and broken connections
+    /// Attempts after the first, on 408, 429, 5xx and broken connections
     #[arg(long, value_name = "N", default_value_t = RetryConfig::default().retry_count, value_parser = parse_retries, help_heading = "HTTP")]
     retry: u32,
 

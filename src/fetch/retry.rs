@@ -47,10 +47,9 @@ impl AttemptFault {
 
 /// Whether an answer with this status may be followed by another attempt.
 ///
-/// 501 and 505 are about the request itself and stay as they are; all other 5xx, 408 and 429 pass.
+/// 408, 429 and 5xx may pass: behind a load balancer even 501 and 505 can come from one bad machine.
 pub(super) fn classify(status: u16, retry_after: Option<&str>, now: SystemTime) -> Again {
     match status {
-        501 | 505 => Again::Never,
         408 | 429 | 500..=599 => {
             retry_after.and_then(|value| parse_retry_after(value, now)).map_or(Again::Soon, Again::After)
         }
@@ -183,10 +182,10 @@ mod tests {
     #[test]
     fn passing_faults_are_tried_again_and_lasting_ones_are_not() {
         let now = SystemTime::now();
-        for status in [408, 429, 500, 502, 503, 504, 599] {
+        for status in [408, 429, 500, 501, 502, 503, 504, 505, 599] {
             assert_eq!(classify(status, None, now), Again::Soon, "{status}");
         }
-        for status in [100, 206, 301, 304, 400, 401, 403, 404, 410, 501, 505] {
+        for status in [100, 206, 301, 304, 400, 401, 403, 404, 410] {
             assert_eq!(classify(status, Some("3"), now), Again::Never, "{status}");
         }
     }

@@ -30,14 +30,14 @@ async fn answer_without_content_is_a_page_and_an_empty_one_is_not() {
 }
 
 #[tokio::test]
-async fn answer_that_is_no_page_fails_it_without_a_retry_and_keeps_its_head() {
+async fn answer_that_is_no_page_fails_it_and_keeps_its_head() {
     for (status, reason) in [
         ("404 Not Found", "HTTP 404 Not Found"),
         ("401 Unauthorized", "HTTP 401 Unauthorized"),
         ("206 Partial Content", "HTTP 206 Partial Content"),
         ("202 Accepted", "HTTP 202 Accepted"),
         ("302 Found", "HTTP 302 Found without a Location"),
-        ("501 Not Implemented", "HTTP 501 Not Implemented"),
+        ("501 Not Implemented", "HTTP 501 Not Implemented after 5 attempts"),
         ("599 Whatever", "HTTP 599 after 5 attempts"),
         ("418 ", "HTTP 418 I'm a teapot"),
     ] {
