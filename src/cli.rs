@@ -65,8 +65,8 @@ pub(crate) enum ProgressWhen {
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
-                  --min-records, a computed column whose name the records use, over 5,000 columns), \
-                  nothing published; 5 every page failed and no server answered; 6 output or \
+                  --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
+                  records without any field), nothing published; 5 every page failed and no server answered; 6 output or \
                   storage failed; 75 another run holds the lock; 130/143 interrupted."
 )]
 struct Args {

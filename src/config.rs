@@ -155,7 +155,8 @@ pub struct ValuesField {
 pub enum FieldPath {
     /// A top-level key as it stands; `id.orig_h` is one key.
     Key(String),
-    /// Reference tokens of a JSON Pointer through objects.
+    /// Reference tokens of a JSON Pointer. One that leads through a list, by an index, leaves the type of
+    /// that list's elements alone; else the column is a list of doubles.
     Pointer(Vec<String>),
 }
 

@@ -442,7 +442,7 @@ impl StructStore {
     }
 }
 
-/// Text of all rows is far below 2 GiB: a chunk is, and text(v) is at most a few times its token.
+/// Text of all rows is below 2 GiB: the page is far below, and text(v) is at most a few times its token.
 #[inline]
 fn offset(length: usize) -> i32 {
     i32::try_from(length).expect("a chunk's columns are below 2 GiB")

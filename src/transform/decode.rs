@@ -3,7 +3,7 @@
 //! A record is first read with growth forbidden. If it would change a column (a new key, another type),
 //! it is read once more into columns of its own; only when it is right throughout is it read a third
 //! time with growth allowed. A record that is refused therefore leaves no trace, and such records are
-//! rare: each one changes the schema of its chunk. Nothing here knows how records stand in a page.
+//! rare: each one changes the schema of its page. Nothing here knows how records stand in a page.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::schema::{
 /// record has keys of its own.
 const COLUMN_BYTES_MAX: usize = 1 << 30;
 
-/// Reads records into the columns of one chunk.
+/// Reads records into the columns of one page.
 #[derive(Debug)]
 pub(super) struct Decoder {
     records: Column,

@@ -1,4 +1,4 @@
-//! Features of the lists of numbers in the records: one row of columns per record, computed while a chunk
+//! Features of the lists of numbers in the records: one row of columns per record, computed while a page
 //! is decoded.
 //!
 //! Every result is a value or null, never a NaN by accident: what its formula leaves undefined is null, and
@@ -20,7 +20,7 @@ use self::moments::{Scatter, Shape, Spread, Summary, root_mean_square};
 use self::quantiles::Quantiles;
 use crate::config::Feature;
 
-/// Feature columns of one list field while a chunk is decoded.
+/// Feature columns of one list field while a page is decoded.
 ///
 /// One call of [`push`](Self::push) or [`push_absent`](Self::push_absent) per record adds one row to each
 /// column. Memory: 8 bytes per row and feature, a bit more where nulls occur, and two buffers as long as the

@@ -340,7 +340,6 @@ impl<'a> Records<'a> {
             if is_wanted {
                 is_found = self.take_behind(reader, rest)?;
             } else {
-                reader.peek_token();
                 reader.skip_value()?;
             }
             goes_on = reader.goes_on(b'}')?;

@@ -9,7 +9,7 @@ use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
 use super::tree::Tree;
 use crate::config::{FeatureConfig, OnNonfinite};
 
-/// The summarised lists of a chunk, and those of the record that is being read.
+/// The summarised lists of a page, and those of the record that is being read.
 #[derive(Debug)]
 pub(super) struct Values {
     fields: Vec<Field>,

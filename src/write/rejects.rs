@@ -17,7 +17,7 @@ pub struct RejectsWriter {
 }
 
 /// One line of the rejects file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Line<'a> {
     url: &'a str,
     line: u64,
@@ -34,6 +34,13 @@ struct Line<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    /// A line about this page, its other fields empty.
+    fn about(id: PageId, url: &'a str) -> Self {
+        Self { url, line: id.line, page: id.page, ..Self::default() }
+    }
 }
 
 impl RejectsWriter {
@@ -53,17 +60,13 @@ impl RejectsWriter {
             self.write(
                 output,
                 &Line {
-                    url,
-                    line: id.line,
-                    page: id.page,
                     record: Some(reject.record),
                     byte_offset: Some(reject.byte_offset),
                     pointer: &reject.pointer,
                     reason: &reject.reason,
                     raw,
                     raw_base64,
-                    size: None,
-                    sha256: None,
+                    ..Line::about(id, url)
                 },
             )?;
         }
@@ -86,17 +89,13 @@ impl RejectsWriter {
         self.write(
             output,
             &Line {
-                url,
-                line: id.line,
-                page: id.page,
-                record: None,
                 byte_offset: fault.byte_offset,
-                pointer: "",
                 reason: &fault.reason,
                 raw,
                 raw_base64,
                 size: received.map(|received| received.size),
                 sha256: received.map(|received| received.sha256.as_str()),
+                ..Line::about(id, url)
             },
         )
     }
