@@ -6,6 +6,7 @@
 mod fields;
 mod units;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use etl::config::{
 use etl::error::Error;
 
 use fields::parse_values;
-use units::{parse_bytes, parse_count, parse_duration, parse_limit};
+use units::{parse_bytes, parse_count, parse_duration, parse_limit, show_bytes};
 
 /// Most requests at once: each is a socket, and systems give a process some thousand.
 const CONCURRENCY_MAX: usize = 1024;
@@ -29,7 +30,8 @@ const THREADS_MAX: usize = 1024;
 /// Most rows of a row group.
 const ROW_GROUP_ROWS_MAX: usize = 10_000_000;
 /// Least and most bytes of a row group.
-const ROW_GROUP_BYTES: std::ops::RangeInclusive<u64> = 1 << 16..=1 << 30;
+const ROW_GROUP_BYTES: RangeInclusive<u64> = 1 << 16..=1 << 30;
+const RECORD_BYTES: RangeInclusive<u64> = 1 << 10..=TransformConfig::RECORD_BYTES_MAX_LIMIT;
 
 /// How a run talks, beside what it does.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +94,8 @@ struct Args {
           value_parser = parse_rows, help_heading = "Output")]
     row_group_rows: u64,
 
-    /// Bytes of a row group in memory at most
-    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes, help_heading = "Output")]
+    /// Bytes of a row group in memory at most; a quarter of --memory at most
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Output")]
     row_group_bytes: u64,
 
     /// Requests at once
@@ -121,9 +123,13 @@ struct Args {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, help_heading = "HTTP")]
     retry_max_time: Duration,
 
-    /// Bytes of a page at most, after decompression; --memory and 512MiB bound it too
+    /// Bytes of a page at most, after decompression
     #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes, help_heading = "HTTP")]
     max_page_bytes: u64,
+
+    /// Bytes of a record at most, a quarter of --memory at most; a larger one is rejected by size and hash
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Parsing")]
+    max_record_bytes: u64,
 
     /// JSON Pointer to the array of records inside each page, such as /Records
     #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Parsing")]
@@ -162,7 +168,7 @@ struct Args {
     #[arg(long, help_heading = "Rejects")]
     strict: bool,
 
-    /// Bytes of pages in memory at once, 64MiB at least; one page may take half of it, and 512MiB
+    /// Ceiling for memory, 64MiB at least; the process stays within it and 64MiB
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory, help_heading = "Resources")]
     memory: u64,
 
@@ -238,12 +244,8 @@ fn config_of(args: Args) -> Result<Config, Error> {
             "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
         ));
     }
-    if !ROW_GROUP_BYTES.contains(&args.row_group_bytes) {
-        return Err(Error::usage(format!(
-            "--row-group-bytes: expected 64KiB to 1GiB, got {} bytes",
-            args.row_group_bytes
-        )));
-    }
+    check_bytes("--row-group-bytes", args.row_group_bytes, ROW_GROUP_BYTES, args.memory)?;
+    check_bytes("--max-record-bytes", args.max_record_bytes, RECORD_BYTES, args.memory)?;
     let out = PathBuf::from(expand_dates(&args.out, args.as_of)?);
     let thread_count = match args.threads {
         Some(count) => count,
@@ -251,8 +253,10 @@ fn config_of(args: Args) -> Result<Config, Error> {
     };
     Ok(Config {
         transform: TransformConfig {
-            records: args.records.map(|Pointer(tokens)| tokens),
+            records: args.records.map(|Pointer(tokens)| tokens.into()),
             features: Arc::new(features_of(args.values, args.features, args.on_nonfinite)?),
+            record_bytes_max: args.max_record_bytes,
+            ..TransformConfig::default()
         },
         input: InputConfig { urls_file: args.urls, urls: args.url, as_of: args.as_of, redact: args.redact },
         http: HttpConfig {
@@ -283,6 +287,20 @@ fn config_of(args: Args) -> Result<Config, Error> {
         },
         resources: ResourceConfig { memory_bytes: args.memory, thread_count },
     })
+}
+
+/// Refuses a size that the ceiling for memory could not hold: three of its kind and the pages must fit.
+fn check_bytes(option: &str, bytes: u64, range: RangeInclusive<u64>, memory: u64) -> Result<(), Error> {
+    let most = (*range.end()).min(memory / 4);
+    if (*range.start()..=most).contains(&bytes) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "{option}: expected {} to {}, which is at most a quarter of --memory, got {}",
+        show_bytes(*range.start()),
+        show_bytes(most),
+        show_bytes(bytes)
+    )))
 }
 
 fn features_of(

@@ -27,6 +27,15 @@ pub struct Config {
     pub resources: ResourceConfig,
 }
 
+impl Config {
+    /// Bytes for pages: what two row groups, one that fills and one that is encoded, leave of the memory.
+    pub fn page_memory_bytes(&self) -> u64 {
+        let memory_bytes = self.resources.memory_bytes;
+        let row_groups_bytes = 2 * self.output.row_group.bytes_max as u64;
+        memory_bytes.saturating_sub(row_groups_bytes).max(memory_bytes / 4)
+    }
+}
+
 /// Where the pages are listed: the file first, then the arguments.
 #[derive(Debug, Clone, Default)]
 pub struct InputConfig {
@@ -97,12 +106,37 @@ impl Default for RetryConfig {
 }
 
 /// How bodies become records, columns and features.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct TransformConfig {
     /// Reference tokens of the JSON Pointer (RFC 6901) to the array of records; `None` without `--records`.
-    pub records: Option<Vec<String>>,
+    pub records: Option<Arc<[String]>>,
     /// The features and the fields that they are computed from.
     pub features: Arc<FeatureConfig>,
+    /// Bytes of a larger page that are decoded at once. 1 MiB takes a core some 3 ms: long beside a hand-off,
+    /// short beside a page, and small pages are one chunk.
+    pub chunk_bytes: usize,
+    /// Most bytes of a record; a larger one is rejected by its size and hash. 16 MiB is a quarter of the least
+    /// memory.
+    pub record_bytes_max: u64,
+}
+
+impl TransformConfig {
+    /// The default of `--max-record-bytes`.
+    pub const RECORD_BYTES_MAX_DEFAULT: u64 = 16 << 20;
+    /// The most that `--max-record-bytes` may be: the offsets of text columns are 32 bits wide, and text may
+    /// grow when it is widened.
+    pub const RECORD_BYTES_MAX_LIMIT: u64 = 512 << 20;
+}
+
+impl Default for TransformConfig {
+    fn default() -> Self {
+        Self {
+            records: None,
+            features: Arc::default(),
+            chunk_bytes: 1 << 20,
+            record_bytes_max: Self::RECORD_BYTES_MAX_DEFAULT,
+        }
+    }
 }
 
 /// Which lists are summarised, and how.
@@ -368,13 +402,13 @@ pub struct OutputConfig {
 pub struct RowGroupConfig {
     /// Most rows. 65,536 keeps readers' batches small and both encoder cores busy.
     pub rows_max: usize,
-    /// Most bytes as Arrow. 32 MiB in memory is some 8 MiB on disk; two of them fit the least `--memory`.
+    /// Most bytes as Arrow. 16 MiB hold 65,536 usual log records, and three of them fit the least `--memory`.
     pub bytes_max: usize,
 }
 
 impl Default for RowGroupConfig {
     fn default() -> Self {
-        Self { rows_max: 65_536, bytes_max: 32 << 20 }
+        Self { rows_max: 65_536, bytes_max: 16 << 20 }
     }
 }
 

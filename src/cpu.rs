@@ -30,6 +30,11 @@ impl CpuPool {
         Ok(Self { pool: Arc::new(pool) })
     }
 
+    /// Number of its threads.
+    pub fn thread_count(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
     /// Starts `work` on the pool; the future resolves to its result.
     ///
     /// Dropping the future before the work began skips the work; work that has begun is finished and

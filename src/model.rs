@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use bytes::Bytes;
 use url::Url;
 
+use crate::digest::RunningDigest;
 use crate::schema::Shape;
 
 /// How many bytes of a failed page are kept in the rejects file.
@@ -58,18 +58,6 @@ pub struct PageRequest {
     pub shown: Arc<str>,
 }
 
-/// A complete body: the end of it was proven, and it is decompressed.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The decompressed bytes.
-    pub body: Bytes,
-    /// What the sender said of the body's form.
-    pub form: DeclaredForm,
-    /// Whether the end of the body was proven (Content-Length, last chunk, end of file), so that an
-    /// unfinished last line is the sender's and not a cut connection's.
-    pub end_proven: bool,
-}
-
 /// What Content-Type, extension or status say of a body before its first byte is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeclaredForm {
@@ -81,10 +69,10 @@ pub enum DeclaredForm {
     NoContent,
 }
 
-/// A record that was not written, kept byte for byte.
+/// A record that was not written, kept byte for byte unless it is too large.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// Position of the record in its page, from 0.
+    /// Position of the record in its batch, from 0; in its page once the batch is counted there.
     pub record: u64,
     /// Offset of the record's first byte in the decompressed body.
     pub byte_offset: u64,
@@ -93,7 +81,36 @@ pub struct Reject {
     /// What was expected and what was found.
     pub reason: String,
     /// The record as it was served.
-    pub raw: Vec<u8>,
+    pub raw: RawRecord,
+}
+
+/// What is kept of a record that was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawRecord {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// It is larger than a record may be: what identifies it.
+    Digest {
+        /// Its bytes.
+        size: u64,
+        /// Its SHA-256, in lower-case hexadecimal.
+        sha256: String,
+    },
+}
+
+impl RawRecord {
+    /// What identifies `record`.
+    pub fn digest_of(record: &[u8]) -> Self {
+        Self::Digest { size: record.len() as u64, sha256: crate::digest::sha256_hex(record) }
+    }
+
+    /// Bytes of the record.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Digest { size, .. } => *size,
+        }
+    }
 }
 
 /// A page none of whose records count: it was not fetched whole, or its boundaries can't be told.
@@ -107,18 +124,6 @@ pub struct PageFault {
     pub received: Option<Received>,
     /// Whether a server (or the file system) gave an answer at all.
     pub answered: bool,
-}
-
-impl PageFault {
-    /// A fault in bytes that did arrive.
-    pub fn in_body(reason: impl Into<String>, byte_offset: u64, body: &[u8]) -> Self {
-        Self {
-            reason: reason.into(),
-            byte_offset: Some(byte_offset),
-            received: Some(Received::of(body)),
-            answered: true,
-        }
-    }
 }
 
 /// The trace that a failed page leaves: its head, and what identifies the whole.
@@ -143,7 +148,30 @@ impl Received {
     }
 }
 
-/// The columns of one page, or what it came to instead of columns.
+/// The trace of a body that is too large to be kept while it arrives.
+#[derive(Debug, Clone, Default)]
+pub struct RunningTrace {
+    head: Vec<u8>,
+    size: u64,
+    digest: RunningDigest,
+}
+
+impl RunningTrace {
+    /// Adds the next bytes of the body.
+    pub fn update(&mut self, bytes: &[u8]) {
+        let room = FAILED_PAGE_HEAD_BYTES_MAX - self.head.len();
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.size += bytes.len() as u64;
+        self.digest.update(bytes);
+    }
+
+    /// The trace of all bytes so far.
+    pub fn finish(self) -> Received {
+        Received { head: self.head, size: self.size, sha256: self.digest.finish_hex() }
+    }
+}
+
+/// Records of one page as columns: all of a small page's, or as many as were decoded together.
 #[derive(Debug)]
 pub struct PageBatch {
     /// Records seen, counted where they begin: rows and rejects must add up to it.
@@ -164,6 +192,14 @@ pub struct PageBatch {
     pub overflow_count: u64,
     /// JSON Pointer to the array that looks like the page's records, when the page is one object around it.
     pub records_hint: Option<String>,
+}
+
+impl PageBatch {
+    /// Bytes of memory that the columns hold.
+    pub fn memory_bytes(&self) -> u64 {
+        let features = self.features.iter().flat_map(|field| &field.columns);
+        self.columns.iter().chain(features).map(|column| column.get_array_memory_size() as u64).sum()
+    }
 }
 
 /// The feature columns of one `--values` field.

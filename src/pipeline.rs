@@ -4,30 +4,32 @@
 //! fetched and decoded side by side and written in the order of the list. Everything a run starts it
 //! also ends: dropping the run's future aborts its tasks, and dropping the output sweeps its scratch.
 
+mod intake;
+mod life;
 mod verdict;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::budget::{ByteBudget, Reservation};
 use crate::calendar::now_rfc3339;
-use crate::config::{Config, TransformConfig};
-use crate::cpu::CpuPool;
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{Fetcher, Requests, UrlList};
+use crate::fetch::{Requests, UrlList};
 use crate::metrics::Metrics;
-use crate::model::{PageBatch, PageFault, PageId, PageRequest};
+use crate::model::{PageFault, PageId};
 use crate::report::{
     ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status,
 };
 use crate::schema::type_name;
-use crate::sink::LocalOutput;
-use crate::transform;
+use crate::sink::{LocalOutput, Spools};
+use crate::transform::Decoded;
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
+use intake::Intake;
+use life::{Decoding, Line, Step};
 use verdict::Tally;
 
 /// Pages decoded but not yet written, for each request in flight: enough that a slow page at the head
@@ -63,17 +65,20 @@ impl StopSignal {
     }
 }
 
-/// What a page came to, with the bytes that its columns hold.
-struct PageOutcome {
-    batch: Result<PageBatch, PageFault>,
-    reservation: Reservation,
-}
-
-/// A page on its way: its task, and what to call it.
+/// A page on its way: its task, what to call it, and what becomes of it.
 struct QueuedPage {
     id: PageId,
     shown: Arc<str>,
-    task: AbortOnDropHandle<Result<PageOutcome>>,
+    task: AbortOnDropHandle<Result<()>>,
+    steps: mpsc::Receiver<Step>,
+}
+
+/// What the writer writes to.
+struct Sinks<'a> {
+    output: &'a mut LocalOutput,
+    spools: Spools,
+    table: &'a mut TableWriter,
+    rejects: &'a mut RejectsWriter,
 }
 
 impl Pipeline {
@@ -134,7 +139,8 @@ impl Pipeline {
         if let Some(urls_file) = &self.config.input.urls_file {
             output.check_is_not_output(urls_file)?;
         }
-        let line = Line::new(&self.config, Arc::clone(&self.metrics))?;
+        let spools = output.spools();
+        let line = Arc::new(Line::new(&self.config, Arc::clone(&self.metrics), spools.clone())?);
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
@@ -145,9 +151,10 @@ impl Pipeline {
 
         let capacity = self.config.http.concurrency * QUEUED_PAGES_PER_REQUEST;
         let (sender, receiver) = mpsc::channel(capacity);
+        let sinks = Sinks { output: &mut output, spools, table: &mut table, rejects: &mut rejects };
         let written = tokio::try_join!(
-            line.ask_for_pages(list.requests()?, sender),
-            line.write_pages(receiver, report, &mut output, &mut table, &mut rejects),
+            ask_for_pages(&line, list.requests()?, sender),
+            write_pages(&line, &self.metrics, receiver, report, sinks),
         );
         let verdict = written.and_then(|(duplicate_count, tally)| {
             report.pages.duplicate = duplicate_count;
@@ -225,111 +232,90 @@ fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<Table
     Err(Error::defect(message))
 }
 
-/// What the tasks of a run share.
-#[derive(Debug)]
-struct Line {
-    fetcher: Arc<Fetcher>,
-    pool: CpuPool,
-    budget: ByteBudget,
-    requests: Arc<Semaphore>,
-    transform: Arc<TransformConfig>,
-    metrics: Arc<Metrics>,
+/// Starts a task for every page, in page order. Returns how many URLs were listed twice.
+async fn ask_for_pages(
+    line: &Arc<Line>,
+    mut requests: Requests,
+    queue: mpsc::Sender<QueuedPage>,
+) -> Result<u64> {
+    for request in requests.by_ref() {
+        let request = request?;
+        // Both are had in page order: whatever this page waits for, all earlier pages have theirs and go on,
+        // so they are written and give theirs back.
+        let permit = line.permit().await;
+        let reservation = line.budget.reserve(request.id.ordinal).await;
+        let (sender, steps) = mpsc::channel(line.steps_max());
+        let (id, shown) = (request.id, Arc::clone(&request.shown));
+        let life = Arc::clone(line).life_of_a_page(request, permit, reservation, sender);
+        let page = QueuedPage { id, shown, task: AbortOnDropHandle::new(tokio::spawn(life)), steps };
+        if queue.send(page).await.is_err() {
+            // The writer stopped; its error is the one to report.
+            break;
+        }
+    }
+    Ok(requests.duplicates())
 }
 
-impl Line {
-    fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self> {
-        let pool = CpuPool::new(config.resources.thread_count)?;
-        Ok(Self {
-            fetcher: Arc::new(Fetcher::new(&config.http, Arc::clone(&metrics), pool.clone())),
-            budget: ByteBudget::new(config.resources.memory_bytes),
-            requests: Arc::new(Semaphore::new(config.http.concurrency)),
-            transform: Arc::new(config.transform.clone()),
-            pool,
-            metrics,
-        })
-    }
-
-    /// Starts a task for every page, in page order. Returns how many URLs were listed twice.
-    async fn ask_for_pages(&self, mut requests: Requests, queue: mpsc::Sender<QueuedPage>) -> Result<u64> {
-        for request in requests.by_ref() {
-            let request = request?;
-            // Both are had in page order: whatever this page waits for, all earlier pages have theirs and
-            // go on, so they are written and give theirs back.
-            let permit = Arc::clone(&self.requests)
-                .acquire_owned()
-                .await
-                .expect("the semaphore of the requests is never closed");
-            let reservation = self.budget.reserve(request.id.ordinal).await;
-            let page = QueuedPage {
-                id: request.id,
-                shown: Arc::clone(&request.shown),
-                task: AbortOnDropHandle::new(tokio::spawn(self.life_of_a_page(request, permit, reservation))),
-            };
-            if queue.send(page).await.is_err() {
-                // The writer stopped; its error is the one to report.
-                break;
+/// Takes the pages in their order and writes what they came to.
+async fn write_pages(
+    line: &Line,
+    metrics: &Metrics,
+    mut queue: mpsc::Receiver<QueuedPage>,
+    report: &mut Report,
+    mut sinks: Sinks<'_>,
+) -> Result<Tally> {
+    let mut tally = Tally::default();
+    while let Some(page) = queue.recv().await {
+        line.budget.advance_head(page.id.ordinal);
+        let (id, shown) = (page.id, Arc::clone(&page.shown));
+        let mut intake = Intake::new(id, Arc::clone(&shown));
+        match take_page(line, page, &mut intake, &mut sinks).await? {
+            None => {
+                tally.count_page(report, id, &intake.counts);
+                metrics.records_written.add(intake.counts.row_count());
+                intake.commit(sinks.table, sinks.rejects, sinks.output).await?;
+            }
+            Some(fault) => {
+                tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
+                intake.forget(sinks.output).await?;
+                tally.count_fault(report, id, &shown, &fault);
+                sinks.rejects.push_page(sinks.output, id, &shown, &fault)?;
             }
         }
-        Ok(requests.duplicates())
+        metrics.pages_done.add(1);
     }
+    Ok(tally)
+}
 
-    /// Fetch, decode, compute: everything that a page goes through before it is written.
-    fn life_of_a_page(
-        &self,
-        request: PageRequest,
-        permit: OwnedSemaphorePermit,
-        mut reservation: Reservation,
-    ) -> impl Future<Output = Result<PageOutcome>> + Send + 'static {
-        let fetcher = Arc::clone(&self.fetcher);
-        let transform = Arc::clone(&self.transform);
-        let pool = self.pool.clone();
-        let metrics = Arc::clone(&self.metrics);
-        async move {
-            let asked = Instant::now();
-            let fetched = fetcher.fetch(&request, &mut reservation).await;
-            drop(permit);
-            let arrived = Instant::now();
-            metrics.fetch_time.add(arrived - asked);
-            let batch = match fetched {
-                Ok(page) => pool.run(move || transform::transform(&page, &transform)).await?,
-                Err(fault) => Err(fault),
-            };
-            metrics.decode_time.add(arrived.elapsed());
-            Ok(PageOutcome { batch, reservation })
-        }
-    }
-
-    /// Takes the pages in their order and writes what they came to.
-    async fn write_pages(
-        &self,
-        mut queue: mpsc::Receiver<QueuedPage>,
-        report: &mut Report,
-        output: &mut LocalOutput,
-        table: &mut TableWriter,
-        rejects: &mut RejectsWriter,
-    ) -> Result<Tally> {
-        let mut tally = Tally::default();
-        while let Some(QueuedPage { id, shown, task }) = queue.recv().await {
-            self.budget.advance_head(id.ordinal);
-            let PageOutcome { batch, reservation } =
-                task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
-            match batch {
-                Ok(batch) => {
-                    tally.count_batch(report, id, &batch);
-                    rejects.push_records(output, id, &shown, &batch.rejects)?;
-                    self.metrics.records_written.add(batch.row_count as u64);
-                    table.push(output, batch).await?;
+/// Takes all that becomes of a page; its fault, if it failed.
+async fn take_page(
+    line: &Line,
+    mut page: QueuedPage,
+    intake: &mut Intake,
+    sinks: &mut Sinks<'_>,
+) -> Result<Option<PageFault>> {
+    while let Some(step) = page.steps.recv().await {
+        match step {
+            Step::Chunk(Decoding { decoded, reservation }) => {
+                let mut decoded = decoded.await?;
+                loop {
+                    let Decoded { batch, rest } = match decoded {
+                        Ok(decoded) => decoded,
+                        // What is still on its way for this page ends with its task.
+                        Err(fault) => return Ok(Some(fault.in_page(intake.counts.record_count()))),
+                    };
+                    intake.take(batch, sinks.table, sinks.output, &sinks.spools).await?;
+                    let Some(rest) = rest else { break };
+                    decoded = line.decode_rest(rest).await?;
                 }
-                Err(fault) => {
-                    tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
-                    tally.count_fault(report, id, &shown, &fault);
-                    rejects.push_page(output, id, &shown, &fault)?;
-                }
+                // The rows are the writer's now, which is bounded by its row groups.
+                drop(reservation);
             }
-            // The rows are the writer's now, which is bounded by its row groups.
-            drop(reservation);
-            self.metrics.pages_done.add(1);
+            Step::Again => intake.forget(sinks.output).await?,
+            Step::End => return Ok(None),
+            Step::Failed(fault) => return Ok(Some(fault)),
         }
-        Ok(tally)
     }
+    page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
+    Err(Error::defect("a page's task ended without saying how"))
 }

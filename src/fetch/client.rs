@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
     RETRY_AFTER, TRANSFER_ENCODING,
@@ -16,11 +17,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::answer;
+use super::body::{BodyHead, Source};
 use super::decompress::{self, Coding};
-use super::fetcher::RawPage;
-use super::paid::PaidBytes;
-use super::retry::{Again, AttemptFault, Attempts, classify};
-use crate::budget::Reservation;
+use super::retry::{Again, AttemptFault, Attempts, Deadline, classify};
 use crate::config::HttpConfig;
 use crate::cpu::CpuPool;
 use crate::metrics::Metrics;
@@ -47,28 +46,37 @@ impl HttpClient {
         Self { config, metrics, pool, plain: OnceLock::new(), tls: OnceLock::new() }
     }
 
-    /// Asks for `url` once and reads its whole body, still compressed.
+    /// Asks for `url` once and reads the head of the answer.
     pub(super) async fn get(
         &self,
         url: &Url,
-        reservation: &mut Reservation,
         attempts: &mut Attempts<'_>,
-    ) -> Result<RawPage, AttemptFault> {
+    ) -> Result<(BodyHead, Source), AttemptFault> {
         let (mut response, answered_url) = self.follow(url, attempts).await?;
         match response.status() {
-            StatusCode::NO_CONTENT => return Ok(RawPage::no_content()),
+            StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(), Source::Nothing)),
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {}
-            _ => return Err(self.status_fault(&mut response, reservation).await),
+            _ => return Err(self.status_fault(&mut response).await),
         }
         let codings = codings(&response).map_err(|reason| AttemptFault::new(reason, Again::Never))?;
-        let end_proven = has_proven_end(&response)?;
-        let form = form(&response, url, &answered_url);
-        let is_compressed_by_name = answer::has_compressed_extension(answered_url.path());
-        let mut body = PaidBytes::default();
-        match self.read_body(&mut response, &mut body, reservation).await {
-            Ok(()) => Ok(RawPage { body: body.finish(), codings, form, end_proven, is_compressed_by_name }),
-            Err(fault) => Err(fault.with_received(body.finish())),
-        }
+        let head = BodyHead {
+            codings,
+            form: form(&response, url, &answered_url),
+            end_proven: has_proven_end(&response)?,
+            is_compressed_by_name: answer::has_compressed_extension(answered_url.path()),
+            expected_bytes: response.content_length(),
+        };
+        let body = HttpBody {
+            expected_bytes: response.content_length(),
+            response,
+            received_bytes: 0,
+            page_bytes_max: self.config.page_bytes_max,
+            silence_max: self.config.read_timeout,
+            deadline: attempts.deadline(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        body.check_size(body.expected_bytes.unwrap_or_default())?;
+        Ok((head, Source::Http(body)))
     }
 
     /// Sends the request and those that the answers redirect to.
@@ -92,7 +100,8 @@ impl HttpClient {
         let client = self.client(url)?;
         self.metrics.requests_sent.add(1);
         let silence_max = self.config.read_timeout;
-        let response = match timeout(silence_max, client.get(url.clone()).send()).await {
+        let sent = attempts.deadline().within(timeout(silence_max, client.get(url.clone()).send()));
+        let response = match sent.await? {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.send_fault(error)),
             Err(_) => {
@@ -116,45 +125,8 @@ impl HttpClient {
         client.as_ref().map_err(|reason| AttemptFault::new(reason.clone(), Again::Never))
     }
 
-    async fn read_body(
-        &self,
-        response: &mut Response,
-        body: &mut PaidBytes,
-        reservation: &mut Reservation,
-    ) -> Result<(), AttemptFault> {
-        let silence_max = self.config.read_timeout;
-        let page_bytes_max = self.config.page_bytes_max;
-        let expected = response.content_length();
-        let too_long = |len: u64| {
-            (len > page_bytes_max).then(|| {
-                let reason = format!("the page is larger than {page_bytes_max} bytes (--max-page-bytes)");
-                AttemptFault::new(reason, Again::Never)
-            })
-        };
-        if let Some(fault) = expected.and_then(too_long) {
-            return Err(fault);
-        }
-        let expected_len = expected.and_then(|len| usize::try_from(len).ok());
-        loop {
-            let chunk = match timeout(silence_max, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => return Ok(()),
-                Ok(Err(error)) => return Err(body_fault(error, body.len(), expected)),
-                Err(_) => return Err(silence_fault(silence_max, body.len())),
-            };
-            self.metrics.wire_bytes.add(chunk.len() as u64);
-            if let Some(fault) = too_long((body.len() + chunk.len()) as u64) {
-                return Err(fault);
-            }
-            body.make_room(chunk.len(), expected_len, reservation)
-                .await
-                .map_err(|error| AttemptFault::new(error.to_string(), Again::Never))?;
-            body.push(&chunk);
-        }
-    }
-
     /// The fault of an answer that holds no page, with the head of what it holds instead.
-    async fn status_fault(&self, response: &mut Response, reservation: &mut Reservation) -> AttemptFault {
+    async fn status_fault(&self, response: &mut Response) -> AttemptFault {
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let again = classify(status.as_u16(), retry_after, SystemTime::now());
@@ -166,9 +138,6 @@ impl HttpClient {
             reason.push_str(" without a Location");
         }
         let fault = AttemptFault::new(reason, again);
-        if reservation.grow(2 * FAILED_PAGE_HEAD_BYTES_MAX as u64).await.is_err() {
-            return fault;
-        }
         let mut head = Vec::new();
         // One silence for the whole head: a server that drips an error is not listened to for long.
         // What came until then is kept.
@@ -212,6 +181,46 @@ impl HttpClient {
             format!("the request failed: {}", deepest_cause(error))
         };
         AttemptFault::new(reason, again)
+    }
+}
+
+/// The body of an answer, as it was sent.
+#[derive(Debug)]
+pub(super) struct HttpBody {
+    response: Response,
+    expected_bytes: Option<u64>,
+    received_bytes: u64,
+    page_bytes_max: u64,
+    silence_max: Duration,
+    deadline: Deadline,
+    metrics: Arc<Metrics>,
+}
+
+impl HttpBody {
+    /// The next bytes; `None` at the end.
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, AttemptFault> {
+        let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
+        let bytes = match received {
+            Ok(Ok(Some(bytes))) => bytes,
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
+            Err(_) => return Err(silence_fault(self.silence_max, self.received_bytes)),
+        };
+        self.metrics.wire_bytes.add(bytes.len() as u64);
+        self.received_bytes += bytes.len() as u64;
+        self.check_size(self.received_bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), AttemptFault> {
+        let most = self.page_bytes_max;
+        if bytes <= most {
+            return Ok(());
+        }
+        let reason = format!("the page is larger than {most} bytes (--max-page-bytes)");
+        Err(AttemptFault::new(reason, Again::Never))
     }
 }
 
@@ -290,7 +299,7 @@ fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
     }
 }
 
-fn body_fault(error: reqwest::Error, received: usize, expected: Option<u64>) -> AttemptFault {
+fn body_fault(error: reqwest::Error, received: u64, expected: Option<u64>) -> AttemptFault {
     let cause = deepest_cause(error);
     let reason = match expected {
         Some(expected) => format!("the body broke off after {received} of {expected} bytes: {cause}"),
@@ -299,7 +308,7 @@ fn body_fault(error: reqwest::Error, received: usize, expected: Option<u64>) -> 
     AttemptFault::new(reason, Again::Soon)
 }
 
-fn silence_fault(silence_max: Duration, received: usize) -> AttemptFault {
+fn silence_fault(silence_max: Duration, received: u64) -> AttemptFault {
     let silence_s = silence_max.as_secs_f64();
     AttemptFault::new(
         format!(

@@ -1,24 +1,20 @@
-//! Decompression of whole bodies, in steps. The only import of the three decompressors.
+//! Decompression in steps, while a body arrives. The only import of the three decompressors.
 //!
-//! Each step fills the room that the output has and returns, so that memory is reserved between the
-//! steps. A body is complete when its stream reached its own end marker and nothing follows; the
-//! decoders below would take a cut stream for one that waits for more, so the end is looked for here.
+//! Each step fills the room that it is given and returns, so that memory is reserved between the steps. A
+//! body is complete when its stream reached its own end marker and nothing follows; the decoders below
+//! would take a cut stream for one that waits for more, so the end is looked for here.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation as _, OutBuffer};
 
-use super::paid::PaidBytes;
-use crate::budget::{PageTooLarge, Reservation};
-use crate::cpu::CpuPool;
-
-/// Output of one call on the CPU pool: about 10 ms, so that small pages are not kept waiting.
-const STEP_BYTES_MAX: usize = 4 << 20;
-/// The first step's room: logs shrink to an eighth or less.
-const EXPECTED_RATIO: usize = 8;
-/// Largest zstd window, the default of its command line tool (128 MiB).
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+/// Bytes that pass from one coding to the next at once.
+const BETWEEN_BYTES: usize = 64 << 10;
+/// Bytes that tell what a stream begins with.
+const MAGIC_BYTES: usize = 4;
+/// Largest zstd window: 8 MiB, the most that RFC 9659 allows for a body.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// The window of gzip and deflate, 32 KiB.
 const GZIP_WINDOW_LOG: u8 = 15;
 
@@ -71,76 +67,130 @@ pub(super) enum DecompressError {
     Damaged(&'static str, String),
     #[error("the {0} stream is followed by other bytes")]
     Trailing(&'static str),
-    #[error("the page is larger than {0} bytes when decompressed (--max-page-bytes)")]
-    TooLong(u64),
-    #[error(transparent)]
-    TooLarge(#[from] PageTooLarge),
-    #[error("the page could not be decompressed: {0}")]
-    Pool(String),
-}
-
-/// Decompresses all of `input`; the output is paid for by `reservation`, beside the input.
-pub(super) async fn decompress(
-    coding: Coding,
-    input: Bytes,
-    page_bytes_max: u64,
-    reservation: &mut Reservation,
-    pool: &CpuPool,
-) -> Result<Vec<u8>, DecompressError> {
-    // One byte more than allowed, so that a page of just the allowed size reaches its end marker.
-    let room_max = usize::try_from(page_bytes_max).unwrap_or(usize::MAX).saturating_add(1);
-    let mut output = PaidBytes::default();
-    let mut room = input.len().saturating_mul(EXPECTED_RATIO).clamp(64 << 10, STEP_BYTES_MAX);
-    let mut stream = Stream::new(coding, input);
-    loop {
-        output.make_room(room.min(room_max - output.len()), None, reservation).await?;
-        let mut bytes = output.lend();
-        let step = pool.run(move || {
-            let end = stream.step(&mut bytes);
-            (stream, bytes, end)
-        });
-        let (stream_back, bytes, end) =
-            step.await.map_err(|error| DecompressError::Pool(error.one_line()))?;
-        stream = stream_back;
-        output.give_back(bytes);
-        if output.len() as u64 > page_bytes_max {
-            return Err(DecompressError::TooLong(page_bytes_max));
-        }
-        if end? == Step::End {
-            return Ok(output.finish());
-        }
-        room = (output.len() / 2).clamp(64 << 10, STEP_BYTES_MAX);
-    }
 }
 
 /// As much of the body as is whole, at most `len_max` bytes. For an error answer, which is only shown.
 pub(super) fn head(coding: Coding, input: Bytes, len_max: usize) -> Vec<u8> {
     let mut output = Vec::with_capacity(len_max);
+    let mut layers = Layers::default();
+    layers.add(coding);
+    layers.feed(input);
     // Cut at its head the stream has a fault in most cases; what came before it is what is wanted.
-    let _ = Stream::new(coding, input).step(&mut output);
-    output.truncate(len_max);
+    let _ = layers.step(&mut output, len_max);
     output
 }
 
+/// What a step of decompression came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// The output has no room left.
+pub(super) enum Step {
+    /// The output has all that it has room for.
     Full,
-    /// The end marker was reached and all input belongs to the stream.
+    /// The input that was fed is used up.
+    Hungry,
+    /// The end markers were reached, and all input belongs to the streams.
     End,
+}
+
+/// The codings of a body, the one that is undone first in front.
+#[derive(Default)]
+pub(super) struct Layers {
+    layers: Vec<Layer>,
+}
+
+/// A stream and its input.
+struct Layer {
+    stream: Stream,
+    input: Bytes,
+    /// Whether no more input will come.
+    is_fed: bool,
+}
+
+impl std::fmt::Debug for Layers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.layers.iter().map(|layer| layer.stream.coding)).finish()
+    }
+}
+
+impl Layers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// Adds the coding that is undone last.
+    pub(super) fn add(&mut self, coding: Coding) {
+        let stream = Stream { coding, decoder: None, is_padding: false, is_behind_end: false };
+        self.layers.push(Layer { stream, input: Bytes::new(), is_fed: false });
+    }
+
+    /// Adds the next bytes of the body, once the last ones are used up.
+    pub(super) fn feed(&mut self, bytes: Bytes) {
+        self.layers[0].feed(bytes);
+    }
+
+    /// Adds bytes that were decompressed by the layers before the last one already.
+    pub(super) fn feed_last(&mut self, bytes: Bytes) {
+        self.layers.last_mut().expect("there is a layer").feed(bytes);
+    }
+
+    /// What was fed and is not used up.
+    pub(super) fn input(&self) -> &[u8] {
+        &self.layers[0].input
+    }
+
+    /// Says that no more bytes will come.
+    pub(super) fn end(&mut self) {
+        self.layers[0].is_fed = true;
+    }
+
+    /// Decompresses until `output` is `len_max` bytes long, more input is needed or the end is reached.
+    pub(super) fn step(&mut self, output: &mut Vec<u8>, len_max: usize) -> Result<Step, DecompressError> {
+        step(&mut self.layers, output, len_max)
+    }
+}
+
+impl Layer {
+    fn feed(&mut self, bytes: Bytes) {
+        self.input = if self.input.is_empty() {
+            bytes
+        } else {
+            // A few bytes that were too few to tell what they begin.
+            [&self.input[..], &bytes[..]].concat().into()
+        };
+    }
+}
+
+fn step(layers: &mut [Layer], output: &mut Vec<u8>, len_max: usize) -> Result<Step, DecompressError> {
+    let (layer, before) = layers.split_last_mut().expect("there is a layer");
+    loop {
+        let step_made = layer.stream.step(&mut layer.input, layer.is_fed, output, len_max)?;
+        if step_made != Step::Hungry || before.is_empty() {
+            return Ok(step_made);
+        }
+        let mut between = Vec::with_capacity(BETWEEN_BYTES);
+        let fed = step(before, &mut between, BETWEEN_BYTES)?;
+        layer.is_fed = fed == Step::End;
+        if between.is_empty() && fed == Step::Hungry {
+            return Ok(Step::Hungry);
+        }
+        layer.feed(between.into());
+    }
 }
 
 /// What one call of a decoder did.
 struct Progress {
     consumed: usize,
+    produced: usize,
     is_end: bool,
 }
 
+/// One coding being undone.
 struct Stream {
     coding: Coding,
-    input: Bytes,
-    position: usize,
     decoder: Option<Decoder>,
+    /// Whether an end marker was reached, so that nothing need follow.
+    is_behind_end: bool,
+    /// Whether only zeros may follow.
+    is_padding: bool,
 }
 
 enum Decoder {
@@ -150,34 +200,44 @@ enum Decoder {
 }
 
 impl Stream {
-    fn new(coding: Coding, input: Bytes) -> Self {
-        Self { coding, input, position: 0, decoder: None }
-    }
-
-    /// Decompresses until the output's capacity is used up, the stream is over or a fault is found.
-    fn step(&mut self, output: &mut Vec<u8>) -> Result<Step, DecompressError> {
-        let room_end = output.capacity();
+    /// Decompresses until the output has `len_max` bytes, the input is used up, the stream is over or a fault is
+    /// found.
+    fn step(
+        &mut self,
+        input: &mut Bytes,
+        is_fed: bool,
+        output: &mut Vec<u8>,
+        len_max: usize,
+    ) -> Result<Step, DecompressError> {
         loop {
-            let rest = &self.input[self.position..];
-            let decoder = match &mut self.decoder {
-                Some(decoder) => decoder,
-                empty => empty.insert(Decoder::new(self.coding, rest)?),
-            };
+            if self.decoder.is_none() {
+                if input.is_empty() && is_fed {
+                    let cut = DecompressError::Cut(self.coding.name());
+                    return if self.is_behind_end { Ok(Step::End) } else { Err(cut) };
+                }
+                if input.len() < MAGIC_BYTES && !is_fed {
+                    return Ok(Step::Hungry);
+                }
+                if self.is_behind_end && !self.goes_on(input)? {
+                    input.clear();
+                    continue;
+                }
+                self.decoder = Some(Decoder::new(self.coding, input)?);
+            }
+            let decoder = self.decoder.as_mut().expect("it was just made");
             let len_before = output.len();
             let progress = decoder
-                .run(rest, output)
+                .run(input, output, len_max)
                 .map_err(|reason| DecompressError::Damaged(self.coding.name(), reason))?;
-            self.position += progress.consumed;
+            drop(input.split_to(progress.consumed));
             if progress.is_end {
-                if self.is_over()? {
-                    return Ok(Step::End);
-                }
-                // The next gzip member or zstd frame.
+                // The next gzip member or zstd frame, or nothing.
                 self.decoder = None;
-            } else if output.len() == room_end {
+                self.is_behind_end = true;
+            } else if output.len() == len_max {
                 return Ok(Step::Full);
-            } else if self.position == self.input.len() {
-                return Err(DecompressError::Cut(self.coding.name()));
+            } else if input.is_empty() {
+                return if is_fed { Err(DecompressError::Cut(self.coding.name())) } else { Ok(Step::Hungry) };
             } else if progress.consumed == 0 && output.len() == len_before {
                 return Err(DecompressError::Damaged(
                     self.coding.name(),
@@ -187,15 +247,17 @@ impl Stream {
         }
     }
 
-    /// Whether nothing follows the end marker that was just reached.
-    fn is_over(&self) -> Result<bool, DecompressError> {
-        let rest = &self.input[self.position..];
+    /// Whether what follows an end marker is another stream; else it is padding.
+    fn goes_on(&mut self, rest: &[u8]) -> Result<bool, DecompressError> {
+        let is_zero = || rest.iter().all(|byte| *byte == 0);
         match self.coding {
-            _ if rest.is_empty() => Ok(true),
             // Tapes and some writers pad gzip with zeros to the end of a block; gzip itself ignores them.
-            Coding::Gzip if rest.iter().all(|byte| *byte == 0) => Ok(true),
-            Coding::Gzip if rest[0] == GZIP_MAGIC[0] => Ok(false),
-            Coding::Zstd if begins_like_a_zstd_frame(rest) => Ok(false),
+            Coding::Gzip if is_zero() => {
+                self.is_padding = true;
+                Ok(false)
+            }
+            Coding::Gzip if rest[0] == GZIP_MAGIC[0] && !self.is_padding => Ok(true),
+            Coding::Zstd if begins_like_a_zstd_frame(rest) => Ok(true),
             _ => Err(DecompressError::Trailing(self.coding.name())),
         }
     }
@@ -229,62 +291,62 @@ impl Decoder {
         })
     }
 
-    fn run(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<Progress, String> {
-        match self {
-            Self::Flate(decoder) => run_flate(decoder, input, output),
-            Self::Zstd(decoder) => run_zstd(decoder, input, output),
-            Self::Brotli(state) => run_brotli(state, input, output),
-        }
+    /// Appends to `output` until it has `len_max` bytes, or the input is used up.
+    fn run(&mut self, input: &[u8], output: &mut Vec<u8>, len_max: usize) -> Result<Progress, String> {
+        let start = output.len();
+        // The decoders want initialised memory; zeros cost little beside their work.
+        output.resize(len_max, 0);
+        let room = &mut output[start..];
+        let progress = match self {
+            Self::Flate(decoder) => run_flate(decoder, input, room),
+            Self::Zstd(decoder) => run_zstd(decoder, input, room),
+            Self::Brotli(state) => run_brotli(state, input, room),
+        };
+        output.truncate(start + progress.as_ref().map_or(0, |progress| progress.produced));
+        progress
     }
 }
 
-fn run_flate(decoder: &mut Decompress, input: &[u8], output: &mut Vec<u8>) -> Result<Progress, String> {
-    let before = decoder.total_in();
+fn run_flate(decoder: &mut Decompress, input: &[u8], room: &mut [u8]) -> Result<Progress, String> {
+    let (in_before, out_before) = (decoder.total_in(), decoder.total_out());
     let status = decoder
-        .decompress_vec(input, output, FlushDecompress::None)
+        .decompress(input, room, FlushDecompress::None)
         .map_err(|error| error.message().map_or_else(|| error.to_string(), ToOwned::to_owned))?;
-    Ok(Progress { consumed: (decoder.total_in() - before) as usize, is_end: status == Status::StreamEnd })
+    Ok(Progress {
+        consumed: (decoder.total_in() - in_before) as usize,
+        produced: (decoder.total_out() - out_before) as usize,
+        is_end: status == Status::StreamEnd,
+    })
 }
 
-fn run_zstd(
-    decoder: &mut ZstdDecoder<'static>,
-    input: &[u8],
-    output: &mut Vec<u8>,
-) -> Result<Progress, String> {
+fn run_zstd(decoder: &mut ZstdDecoder<'static>, input: &[u8], room: &mut [u8]) -> Result<Progress, String> {
     let mut from = InBuffer::around(input);
-    let position = output.len();
-    let mut to = OutBuffer::around_pos(output, position);
+    let mut to = OutBuffer::around(room);
     // 0 says that a frame ended and all of it is in the output.
     let hint = decoder.run(&mut from, &mut to).map_err(|error| error.to_string())?;
-    Ok(Progress { consumed: from.pos(), is_end: hint == 0 })
+    Ok(Progress { consumed: from.pos(), produced: to.pos(), is_end: hint == 0 })
 }
 
 fn run_brotli(
     state: &mut BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     input: &[u8],
-    output: &mut Vec<u8>,
+    room: &mut [u8],
 ) -> Result<Progress, String> {
-    let mut output_position = output.len();
-    // The decoder wants initialised memory; zeros cost little beside its work.
-    output.resize(output.capacity(), 0);
-    let (mut input_left, mut input_position) = (input.len(), 0);
-    let (mut output_left, mut total) = (output.len() - output_position, 0);
+    let (mut input_left, mut consumed) = (input.len(), 0);
+    let (mut room_left, mut produced, mut total) = (room.len(), 0, 0);
     let result = BrotliDecompressStream(
         &mut input_left,
-        &mut input_position,
+        &mut consumed,
         input,
-        &mut output_left,
-        &mut output_position,
-        output,
+        &mut room_left,
+        &mut produced,
+        room,
         &mut total,
         state,
     );
-    output.truncate(output_position);
     match result {
         BrotliResult::ResultFailure => Err("it is no valid brotli".into()),
-        result => {
-            Ok(Progress { consumed: input_position, is_end: matches!(result, BrotliResult::ResultSuccess) })
-        }
+        result => Ok(Progress { consumed, produced, is_end: matches!(result, BrotliResult::ResultSuccess) }),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::{PageFault, PageId};
 
 /// Why one attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AttemptFault {
+pub struct AttemptFault {
     /// What failed, without the number of attempts.
     pub(super) reason: String,
     /// What was received of the body.
@@ -67,6 +67,28 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     parse_http_date(value).map(|date| date.duration_since(now).unwrap_or_default())
 }
 
+/// When all time for a page is over. Only waits for the network count: those for memory and for the pages
+/// before are our own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    began: Instant,
+    max_time: Option<Duration>,
+}
+
+impl Deadline {
+    /// Waits for `network` as long as there is time.
+    pub(super) async fn within<T>(self, network: impl Future<Output = T>) -> Result<T, AttemptFault> {
+        let Some(max_time) = self.max_time else { return Ok(network.await) };
+        let in_time = tokio::time::timeout_at(self.began + max_time, network).await;
+        in_time.map_err(|_| self.fault(max_time))
+    }
+
+    fn fault(self, max_time: Duration) -> AttemptFault {
+        let reason = format!("no complete answer within {} s (--max-time)", max_time.as_secs_f64());
+        AttemptFault::new(reason, Again::Never)
+    }
+}
+
 /// The attempts of one page.
 #[derive(Debug)]
 pub(super) struct Attempts<'a> {
@@ -74,18 +96,21 @@ pub(super) struct Attempts<'a> {
     page: PageId,
     random: fastrand::Rng,
     began: Instant,
+    deadline: Deadline,
     count: u32,
     answered: bool,
 }
 
 impl<'a> Attempts<'a> {
-    /// No attempt yet; the clock of `retry_max_time` starts now.
-    pub(super) fn new(config: &'a RetryConfig, page: PageId, seed: u64) -> Self {
+    /// No attempt yet; the clocks of `retry_max_time` and `max_time` start now.
+    pub(super) fn new(config: &'a RetryConfig, max_time: Option<Duration>, page: PageId, seed: u64) -> Self {
+        let began = Instant::now();
         Self {
             config,
             page,
             random: fastrand::Rng::with_seed(seed),
-            began: Instant::now(),
+            began,
+            deadline: Deadline { began, max_time },
             count: 0,
             answered: false,
         }
@@ -108,16 +133,15 @@ impl<'a> Attempts<'a> {
     /// There is none: the page fails, for the reason of the last attempt. What was received is left to
     /// the caller.
     pub(super) fn delay_before_next(&mut self, fault: &AttemptFault) -> Result<Duration, PageFault> {
-        let delay = self.delay(fault.again).map_err(|limit| self.give_up(&fault.reason, limit.as_deref()))?;
+        let delay = self.delay(fault.again).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         warn!(page = %self.page, attempt = self.count, reason = fault.reason, delay_ms, "retrying fetch");
         Ok(delay)
     }
 
-    /// The page's fault when all time for it is over.
-    pub(super) fn out_of_time(&self, max_time: Duration) -> PageFault {
-        let reason = format!("no complete answer within {} s (--max-time)", max_time.as_secs_f64());
-        self.give_up(&reason, None)
+    /// When all time for the page is over.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// `Err` holds the limit that was met, where it is worth telling.
@@ -152,7 +176,12 @@ impl<'a> Attempts<'a> {
         bound.mul_f64(self.random.f64())
     }
 
-    fn give_up(&self, fault: &str, limit: Option<&str>) -> PageFault {
+    /// The page's fault after this one.
+    pub(super) fn give_up(&self, fault: &AttemptFault) -> PageFault {
+        self.end(&fault.reason, None)
+    }
+
+    fn end(&self, fault: &str, limit: Option<&str>) -> PageFault {
         let mut reason = fault.to_owned();
         if self.count > 1 {
             reason.push_str(&format!(" after {} attempts", self.count));
@@ -211,7 +240,7 @@ mod tests {
     fn drawn_delay_is_within_its_doubling_bound_and_below_the_cap() {
         let config = config();
         for seed in 0..200 {
-            let mut attempts = Attempts::new(&config, PAGE, seed);
+            let mut attempts = Attempts::new(&config, None, PAGE, seed);
             for bound_s in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
                 attempts.begin();
                 assert!(attempts.jitter() <= Duration::from_secs_f64(bound_s));
@@ -224,7 +253,7 @@ mod tests {
     #[test]
     fn jitter_uses_the_whole_range() {
         let config = config();
-        let mut attempts = Attempts::new(&config, PAGE, 1);
+        let mut attempts = Attempts::new(&config, None, PAGE, 1);
         attempts.begin();
         let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter()).collect();
         assert!(drawn.iter().any(|delay| *delay < config.base / 10));
@@ -233,7 +262,7 @@ mod tests {
 
     /// Goes through attempts that all fail like this and returns how long it took and the end.
     async fn exhaust(config: &RetryConfig, again: Again) -> (Duration, PageFault) {
-        let mut attempts = Attempts::new(config, PAGE, 1);
+        let mut attempts = Attempts::new(config, None, PAGE, 1);
         let before = Instant::now();
         loop {
             attempts.begin();
@@ -286,7 +315,7 @@ mod tests {
     #[test]
     fn lasting_fault_ends_the_first_attempt_without_a_count() {
         let config = config();
-        let mut attempts = Attempts::new(&config, PAGE, 1);
+        let mut attempts = Attempts::new(&config, None, PAGE, 1);
         attempts.begin();
         let end =
             attempts.delay_before_next(&AttemptFault::new("HTTP 404 Not Found", Again::Never)).unwrap_err();

@@ -14,16 +14,46 @@ pub(super) struct Tally {
     records_hint: Option<(PageId, String)>,
 }
 
-impl Tally {
-    pub(super) fn count_batch(&mut self, report: &mut Report, id: PageId, batch: &PageBatch) {
-        self.was_answered = true;
-        report.pages.fetched += 1;
-        report.records.seen += batch.record_count;
-        report.records.written += batch.row_count as u64;
-        report.records.rejected += batch.rejects.len() as u64;
+/// What is counted of one page, until it is complete.
+#[derive(Debug, Default)]
+pub(super) struct PageCounts {
+    record_count: u64,
+    row_count: u64,
+    reject_count: u64,
+    duplicate_key_count: u64,
+    overflow_count: u64,
+    records_hint: Option<String>,
+}
+
+impl PageCounts {
+    pub(super) fn record_count(&self) -> u64 {
+        self.record_count
+    }
+
+    pub(super) fn row_count(&self) -> u64 {
+        self.row_count
+    }
+
+    pub(super) fn add(&mut self, batch: &PageBatch) {
+        self.record_count += batch.record_count;
+        self.row_count += batch.row_count as u64;
+        self.reject_count += batch.rejects.len() as u64;
         self.duplicate_key_count += batch.duplicate_key_count;
         self.overflow_count += batch.overflow_count;
-        if let (None, Some(pointer)) = (&self.records_hint, &batch.records_hint) {
+        self.records_hint = self.records_hint.take().or_else(|| batch.records_hint.clone());
+    }
+}
+
+impl Tally {
+    pub(super) fn count_page(&mut self, report: &mut Report, id: PageId, page: &PageCounts) {
+        self.was_answered = true;
+        report.pages.fetched += 1;
+        report.records.seen += page.record_count;
+        report.records.written += page.row_count;
+        report.records.rejected += page.reject_count;
+        self.duplicate_key_count += page.duplicate_key_count;
+        self.overflow_count += page.overflow_count;
+        if let (None, Some(pointer)) = (&self.records_hint, &page.records_hint) {
             self.records_hint = Some((id, pointer.clone()));
         }
     }

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -17,6 +19,7 @@ const LOCK: &str = "lock";
 const PART: &str = "part-";
 const PROBE: &str = "probe";
 const REJECTS: &str = "rejects";
+const SPOOL: &str = "spool-";
 
 /// Most bytes of a file's name on the file systems of Linux.
 const NAME_BYTES_MAX: usize = 255;
@@ -50,6 +53,39 @@ pub struct Scratch {
     pub path: PathBuf,
     /// Open for writing.
     pub file: File,
+}
+
+/// Where bytes that do not fit the memory are put, beside the output.
+#[derive(Debug, Clone)]
+pub struct Spools {
+    target: PathBuf,
+    count: Arc<AtomicU64>,
+}
+
+/// A file that has no name any more: it is gone once it is closed, however the run ends.
+#[derive(Debug)]
+pub struct Spool {
+    /// Where it stood, for messages.
+    pub path: PathBuf,
+    /// Appends to it.
+    pub writer: File,
+    /// Reads it from its begin.
+    pub reader: File,
+}
+
+impl Spools {
+    /// A new file, empty.
+    ///
+    /// # Errors
+    /// It can't be created.
+    pub fn create(&self) -> Result<Spool> {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let path = hidden(&self.target, &format!("{SPOOL}{number}"));
+        let Scratch { path, file } = open_scratch(&path, 0o600)?;
+        let reader = File::open(&path).map_err(|error| Error::storage("reopen", &path, error));
+        remove(&path)?;
+        Ok(Spool { path, writer: file, reader: reader? })
+    }
 }
 
 impl LocalOutput {
@@ -89,6 +125,11 @@ impl LocalOutput {
         }
     }
 
+    /// Where bytes that do not fit the memory are put.
+    pub fn spools(&self) -> Spools {
+        Spools { target: self.target.clone(), count: Arc::default() }
+    }
+
     /// The rejects file that will be replaced or removed.
     pub fn rejects(&self) -> &Path {
         &self.rejects
@@ -101,6 +142,14 @@ impl LocalOutput {
     pub fn create_part(&mut self) -> Result<Scratch> {
         self.part_count += 1;
         open_scratch(&hidden(&self.target, &format!("{PART}{}", self.part_count)), 0o666)
+    }
+
+    /// Removes a part that will not be published.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub fn remove_part(&self, part: &Path) -> Result<()> {
+        remove(part)
     }
 
     /// A new file for the rejects: only its owner may read it, for it holds raw records.
@@ -144,7 +193,8 @@ impl LocalOutput {
             let entry = entry.map_err(|error| Error::storage("list", folder, error))?;
             let name = entry.file_name();
             let Some(word) = name.as_encoded_bytes().strip_prefix(prefix) else { continue };
-            let number = word.strip_prefix(PART.as_bytes()).unwrap_or_default();
+            let numbered = [PART, SPOOL].iter().find_map(|kind| word.strip_prefix(kind.as_bytes()));
+            let number = numbered.unwrap_or_default();
             if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
                 remove(&entry.path())?;
             }

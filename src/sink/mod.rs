@@ -2,4 +2,4 @@
 
 mod local;
 
-pub use local::{LocalOutput, Scratch};
+pub use local::{LocalOutput, Scratch, Spool, Spools};

@@ -19,9 +19,11 @@ use crate::schema::{
     write_json_string,
 };
 
-/// Most bytes of a page's columns. Records that are each small can make columns of any size, where every
-/// record has keys of its own.
-const COLUMN_BYTES_MAX: usize = 1 << 30;
+/// Bytes from which on columns are no longer added to. Records that are each small can make columns of any
+/// size, where every record has keys of its own or many features; those of a usual chunk stay far below.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Rows after which the size of the columns is looked at again at the latest.
+const LOOK_ROWS_MAX: usize = 1 << 16;
 
 /// Reads records into the columns of one page.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct Decoder {
     values: Values,
     duplicate_key_count: u64,
     features: Arc<FeatureConfig>,
+    /// Rows from which on the size of the columns is looked at.
+    next_look_rows: usize,
 }
 
 /// What follows a record.
@@ -83,6 +87,7 @@ impl Decoder {
             values: Values::new(features),
             duplicate_key_count: 0,
             features: Arc::clone(features),
+            next_look_rows: 1,
         }
     }
 
@@ -96,19 +101,24 @@ impl Decoder {
         self.records.leaf_count() > LEAF_COLUMNS_MAX
     }
 
-    /// # Errors
-    /// The columns are more than an output may have, or larger than those of a page may be.
-    pub(super) fn check_limits(&self, position: usize) -> Read<()> {
-        let bytes = self.records.frozen_bytes(self.records.len());
-        if bytes <= COLUMN_BYTES_MAX && !self.has_too_many_columns() {
-            return Ok(());
+    /// Whether the columns are so large that no record more should be added to them.
+    #[inline]
+    pub(super) fn is_full(&mut self) -> bool {
+        self.records.len() >= self.next_look_rows && self.look_at_size()
+    }
+
+    /// Sizes the columns up, and foretells when to look again: half-way to where they are full if the
+    /// records go on as they were.
+    #[cold]
+    fn look_at_size(&mut self) -> bool {
+        let row_count = self.records.len();
+        let bytes = self.records.frozen_bytes(row_count) + self.values.frozen_bytes(row_count);
+        if bytes >= BATCH_BYTES_MAX {
+            return true;
         }
-        let reason = format!(
-            "expected columns of at most {COLUMN_BYTES_MAX} bytes, got {bytes} in {} columns; objects whose keys \
-             are data make them sparse: split the page, or leave those objects out",
-            self.records.leaf_count()
-        );
-        Err(Fault::new(FaultKind::ColumnsLimit, position, reason))
+        let row_bytes = bytes / row_count.max(1) + 1;
+        self.next_look_rows = row_count + ((BATCH_BYTES_MAX - bytes) / row_bytes / 2).clamp(1, LOOK_ROWS_MAX);
+        false
     }
 
     /// The columns of the records taken, their summarised lists, and how many keys stood twice.
@@ -119,7 +129,8 @@ impl Decoder {
     /// Takes the record that `reader` stands before, or leaves no trace of it.
     ///
     /// # Errors
-    /// The first fault of the record; `reader` then stands anywhere inside it. After
+    /// The first fault of the record; `reader` then stands anywhere inside it. With
+    /// [`FaultKind::BatchFull`] the record is right, but for another batch. After
     /// [`FaultKind::ColumnsLimit`] the record is taken, but no other one may be.
     pub(super) fn take_record(&mut self, reader: &mut Reader<'_>, tail: Tail) -> Read<()> {
         let start = reader.clone();
@@ -130,7 +141,14 @@ impl Decoder {
             Err(Stop::NeedsGrowth) => {}
         }
         *reader = start.clone();
-        match Self::new(&self.features).attempt(reader, tail, Growth::Allowed) {
+        let mut trial = Self::new(&self.features);
+        match trial.attempt(reader, tail, Growth::Allowed) {
+            // Every row before it would get its new columns.
+            Ok(())
+                if self.records.len() * trial.records.leaf_count() * size_of::<i64>() > BATCH_BYTES_MAX =>
+            {
+                return Err(Fault::new(FaultKind::BatchFull, start.position(), "the batch is full"));
+            }
             Ok(()) => {}
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
@@ -139,7 +157,12 @@ impl Decoder {
         *reader = start.clone();
         let taken = self.attempt(reader, tail, Growth::Allowed);
         assert!(taken.is_ok(), "a record that was right a moment ago is right");
-        self.check_limits(start.position())?;
+        if self.has_too_many_columns() {
+            let reason = format!("expected at most {LEAF_COLUMNS_MAX} columns");
+            return Err(Fault::new(FaultKind::ColumnsLimit, start.position(), reason));
+        }
+        // The record may have widened every row before it.
+        self.next_look_rows = 0;
         if self.records.len() == 1 {
             let record_bytes = reader.position() - start.position();
             self.records.reserve_like_first_row(reader.rest_bytes() / record_bytes.max(1));

@@ -103,6 +103,11 @@ impl FeatureColumns {
         self.row_count
     }
 
+    /// Number of columns.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
     /// Number of results that were too large for a double and became null.
     pub fn overflow_count(&self) -> u64 {
         self.overflow_count

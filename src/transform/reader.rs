@@ -41,8 +41,10 @@ pub(super) enum FaultKind {
     UnexpectedEnd,
     /// The value is JSON, but not one that a record may hold.
     Value,
-    /// The record is right, but with it the page's columns are more, or larger, than they may be.
+    /// The record is right, but with it the columns are more than an output may have.
     ColumnsLimit,
+    /// The record is right, but would make the columns of its batch too large.
+    BatchFull,
 }
 
 impl Fault {

@@ -71,6 +71,11 @@ impl Values {
         self.fields.into_iter().map(|field| (field.columns, field.is_seen)).collect()
     }
 
+    /// Bytes of the feature columns, once they have `row_count` rows.
+    pub(super) fn frozen_bytes(&self, row_count: usize) -> usize {
+        self.fields.iter().map(|field| field.columns.width() * row_count * size_of::<f64>()).sum()
+    }
+
     /// Takes the list that is next into its column; what is wrong with it shows in [`Self::check_record`].
     ///
     /// # Errors

@@ -13,7 +13,8 @@ impl Footer {
     pub fn of_run(config: &Config, report: &Report, list_digest: &str) -> Self {
         let transform = &config.transform;
         let options = serde_json::json!({
-            "records": transform.records,
+            "records": transform.records.as_deref(),
+            "max_record_bytes": transform.record_bytes_max,
             "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
             "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
             "on_nonfinite": transform.features.on_nonfinite.name(),

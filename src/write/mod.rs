@@ -8,5 +8,5 @@ mod row_group;
 mod table;
 
 pub use footer::Footer;
-pub use rejects::RejectsWriter;
+pub use rejects::{PageRejects, RejectsWriter};
 pub use table::{TableStats, TableWriter};

@@ -14,8 +14,9 @@ use parquet::arrow::arrow_writer::{
     compute_leaves,
 };
 use parquet::basic::Compression;
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 
@@ -163,6 +164,7 @@ pub(super) struct FinishedPart {
     pub(super) path: PathBuf,
     pub(super) row_count: u64,
     pub(super) row_group_count: usize,
+    /// Its size, once it is synced.
     pub(super) bytes: u64,
 }
 
@@ -211,6 +213,10 @@ impl PartFile {
         Ok(Self { writer, encoders, path, row_group_count: 0, row_count: 0 })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The encoders of the next row group, one per top-level column.
     pub(super) fn encoders(&self, columns: &PartColumns) -> Result<Vec<ColumnEncoder>> {
         let writers = self
@@ -232,14 +238,7 @@ impl PartFile {
     /// Appends the encoded columns of a row group, in the order of the columns.
     pub(super) fn append(&mut self, chunks: Vec<ArrowColumnChunk>, row_count: usize) -> Result<()> {
         let path = &self.path;
-        if self.row_group_count == ROW_GROUPS_MAX {
-            return Err(Error::new(
-                ErrorKind::Contract,
-                format!(
-                    "a Parquet file has at most {ROW_GROUPS_MAX} row groups; raise --row-group-rows or --row-group-bytes"
-                ),
-            ));
-        }
+        check_row_group_count(self.row_group_count)?;
         let mut row_group = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
         for chunk in chunks {
             chunk.append_to_row_group(&mut row_group).map_err(|error| encoding_failed(path, error))?;
@@ -250,36 +249,85 @@ impl PartFile {
         Ok(())
     }
 
+    /// Appends the row groups of a finished part with the same columns, as they are encoded there.
+    pub(super) fn append_part(&mut self, part: &FinishedPart) -> Result<()> {
+        let read_failed = |error| Error::storage("read back", &part.path, error);
+        let input = File::open(&part.path).map_err(|error| Error::storage("reopen", &part.path, error))?;
+        let metadata = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Required)
+            .parse_and_finish(&input)
+            .map_err(read_failed)?;
+        for (index, row_group) in metadata.row_groups().iter().enumerate() {
+            let path = &self.path;
+            check_row_group_count(self.row_group_count)?;
+            let mut appended = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
+            for (place, column) in row_group.columns().iter().enumerate() {
+                let chunk = ColumnCloseResult {
+                    bytes_written: column.compressed_size() as u64,
+                    rows_written: row_group.num_rows() as u64,
+                    metadata: column.clone(),
+                    bloom_filter: None,
+                    column_index: metadata.column_index().map(|of| of[index][place].clone()),
+                    offset_index: metadata.offset_index().map(|of| of[index][place].clone()),
+                };
+                appended.append_column(&input, chunk).map_err(|error| encoding_failed(path, error))?;
+            }
+            appended.close().map_err(|error| encoding_failed(path, error))?;
+            self.row_group_count += 1;
+            self.row_count += row_group.num_rows() as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes the footer. The part may be read now, but not be believed to outlast a crash.
+    pub(super) fn close(self, footer: &Footer) -> Result<FinishedPart> {
+        Ok(self.write_footer(footer)?.0)
+    }
+
     /// Writes the footer, syncs the file, reads the footer back and compares it with the counts.
-    pub(super) fn finish(mut self, footer: &Footer) -> Result<FinishedPart> {
-        let path = self.path;
+    pub(super) fn finish(self, footer: &Footer) -> Result<FinishedPart> {
+        let (mut part, file) = self.write_footer(footer)?;
+        file.sync_all().map_err(|error| Error::storage("sync", &part.path, error))?;
+        part.bytes = verify(&part)?;
+        Ok(part)
+    }
+
+    fn write_footer(mut self, footer: &Footer) -> Result<(FinishedPart, File)> {
         for (key, value) in &footer.0 {
             self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
         }
-        self.writer.finish().map_err(|error| encoding_failed(&path, error))?;
-        let file = self.writer.inner();
-        file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
-        let (row_count, row_group_count) = (self.row_count, self.row_group_count);
-        let bytes = verify(&path, row_count, row_group_count)?;
-        Ok(FinishedPart { path, row_count, row_group_count, bytes })
+        let Self { writer, path, row_count, row_group_count, .. } = self;
+        let file = writer.into_inner().map_err(|error| encoding_failed(&path, error))?;
+        Ok((FinishedPart { path, row_count, row_group_count, bytes: 0 }, file))
     }
 }
 
-/// Reads the footer of a file that was just written. Returns the file's size.
-fn verify(path: &Path, row_count: u64, row_group_count: usize) -> Result<u64> {
+fn check_row_group_count(row_group_count: usize) -> Result<()> {
+    if row_group_count < ROW_GROUPS_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "a Parquet file has at most {ROW_GROUPS_MAX} row groups; raise --row-group-rows or --row-group-bytes"
+    );
+    Err(Error::new(ErrorKind::Contract, message))
+}
+
+/// Reads the footer of a part that was just written. Returns the file's size.
+fn verify(part: &FinishedPart) -> Result<u64> {
+    let path = &part.path;
     let file = File::open(path).map_err(|error| Error::storage("reopen", path, error))?;
     let metadata =
         ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| encoding_failed(path, error))?;
-    let found = (metadata.file_metadata().num_rows(), metadata.num_row_groups());
-    if found != (row_count as i64, row_group_count) {
+    let (row_count, row_group_count) = (metadata.file_metadata().num_rows(), metadata.num_row_groups());
+    if (row_count, row_group_count) != (part.row_count as i64, part.row_group_count) {
         return Err(Error::new(
             ErrorKind::Storage,
             format!(
-                "{} does not hold what was written: expected {row_count} rows in {row_group_count} row groups, \
-                 got {} in {}",
+                "{} does not hold what was written: expected {} rows in {} row groups, got {row_count} in \
+                 {row_group_count}",
                 path.display(),
-                found.0,
-                found.1
+                part.row_count,
+                part.row_group_count
             ),
         ));
     }

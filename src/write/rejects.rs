@@ -1,19 +1,51 @@
 //! The rejects file: what was not written, byte for byte, one JSON object a line.
 
+use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::model::{PageFault, PageId, Reject};
-use crate::sink::{LocalOutput, Scratch};
+use crate::model::{PageFault, PageId, RawRecord, Reject};
+use crate::sink::{LocalOutput, Scratch, Spool, Spools};
+
+/// Bytes of a page's lines that are kept in memory.
+const LINES_BYTES_MAX: usize = 256 << 10;
 
 /// Writes rejects in the order of the rows. The file exists only once there is one.
 #[derive(Debug, Default)]
 pub struct RejectsWriter {
-    file: Option<(PathBuf, BufWriter<std::fs::File>)>,
+    file: Option<Lines>,
+}
+
+/// The rejected records of one page, which join those of the run or vanish.
+#[derive(Debug)]
+pub struct PageRejects {
+    id: PageId,
+    url: Arc<str>,
+    /// Lines that are whole, until they are too many to be kept in memory.
+    lines: Vec<u8>,
+    spooled: Option<(Lines, File)>,
+}
+
+/// Lines of a file.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Lines {
+    fn new(path: PathBuf, file: File) -> Self {
+        Self { path, file: BufWriter::new(file) }
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<()> {
+        self.file.write_all(lines).map_err(|error| Error::storage("write", &self.path, error))
+    }
 }
 
 /// One line of the rejects file.
@@ -37,40 +69,85 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    fn write_to(&self, lines: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *lines, self).expect("a line is plain data, and memory takes it");
+        lines.push(b'\n');
+    }
+
     /// A line about this page, its other fields empty.
     fn about(id: PageId, url: &'a str) -> Self {
         Self { url, line: id.line, page: id.page, ..Self::default() }
     }
 }
 
+impl PageRejects {
+    /// Those of a page of which none is known yet.
+    pub fn new(id: PageId, url: Arc<str>) -> Self {
+        Self { id, url, lines: Vec::new(), spooled: None }
+    }
+
+    /// Adds rejected records.
+    ///
+    /// # Errors
+    /// They are too many to be kept in memory, and can't be written.
+    pub fn push(&mut self, spools: &Spools, rejects: &[Reject]) -> Result<()> {
+        for reject in rejects {
+            let (raw, raw_base64) = match &reject.raw {
+                RawRecord::Bytes(raw) => raw_of(raw),
+                RawRecord::Digest { .. } => (None, None),
+            };
+            let (size, sha256) = match &reject.raw {
+                RawRecord::Bytes(_) => (None, None),
+                RawRecord::Digest { size, sha256 } => (Some(*size), Some(sha256.as_str())),
+            };
+            let line = Line {
+                record: Some(reject.record),
+                byte_offset: Some(reject.byte_offset),
+                pointer: &reject.pointer,
+                reason: &reject.reason,
+                raw,
+                raw_base64,
+                size,
+                sha256,
+                ..Line::about(self.id, &self.url)
+            };
+            line.write_to(&mut self.lines);
+            if self.lines.len() > LINES_BYTES_MAX {
+                self.spool(spools)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn spool(&mut self, spools: &Spools) -> Result<()> {
+        let (spooled, _) = match &mut self.spooled {
+            Some(spooled) => spooled,
+            empty => {
+                let Spool { path, writer, reader } = spools.create()?;
+                empty.insert((Lines::new(path, writer), reader))
+            }
+        };
+        spooled.write(&self.lines)?;
+        self.lines.clear();
+        Ok(())
+    }
+}
+
 impl RejectsWriter {
-    /// Writes the rejected records of a page.
+    /// Adds the rejected records of a page behind all rejects so far.
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn push_records(
-        &mut self,
-        output: &LocalOutput,
-        id: PageId,
-        url: &str,
-        rejects: &[Reject],
-    ) -> Result<()> {
-        for reject in rejects {
-            let (raw, raw_base64) = raw_of(&reject.raw);
-            self.write(
-                output,
-                &Line {
-                    record: Some(reject.record),
-                    byte_offset: Some(reject.byte_offset),
-                    pointer: &reject.pointer,
-                    reason: &reject.reason,
-                    raw,
-                    raw_base64,
-                    ..Line::about(id, url)
-                },
-            )?;
+    pub fn push_records(&mut self, output: &LocalOutput, page: PageRejects) -> Result<()> {
+        if let Some((Lines { path, file }, mut reader)) = page.spooled {
+            let flushed =
+                file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()));
+            drop(flushed?);
+            let ours = self.file(output)?;
+            std::io::copy(&mut reader, &mut ours.file)
+                .map_err(|error| Error::storage("write", &ours.path, error))?;
         }
-        Ok(())
+        if page.lines.is_empty() { Ok(()) } else { self.file(output)?.write(&page.lines) }
     }
 
     /// Writes a failed page.
@@ -86,18 +163,18 @@ impl RejectsWriter {
     ) -> Result<()> {
         let received = fault.received.as_ref();
         let (raw, raw_base64) = received.map_or((None, None), |received| raw_of(&received.head));
-        self.write(
-            output,
-            &Line {
-                byte_offset: fault.byte_offset,
-                reason: &fault.reason,
-                raw,
-                raw_base64,
-                size: received.map(|received| received.size),
-                sha256: received.map(|received| received.sha256.as_str()),
-                ..Line::about(id, url)
-            },
-        )
+        let line = Line {
+            byte_offset: fault.byte_offset,
+            reason: &fault.reason,
+            raw,
+            raw_base64,
+            size: received.map(|received| received.size),
+            sha256: received.map(|received| received.sha256.as_str()),
+            ..Line::about(id, url)
+        };
+        let mut text = Vec::new();
+        line.write_to(&mut text);
+        self.file(output)?.write(&text)
     }
 
     /// Syncs the file; its path, if there was a reject.
@@ -105,22 +182,20 @@ impl RejectsWriter {
     /// # Errors
     /// The file can't be written.
     pub fn finish(self) -> Result<Option<PathBuf>> {
-        let Some((path, file)) = self.file else { return Ok(None) };
+        let Some(Lines { path, file }) = self.file else { return Ok(None) };
         let file = file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()))?;
         file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
         Ok(Some(path))
     }
 
-    fn write(&mut self, output: &LocalOutput, line: &Line<'_>) -> Result<()> {
-        if self.file.is_none() {
-            let Scratch { path, file } = output.create_rejects()?;
-            self.file = Some((path, BufWriter::new(file)));
-        }
-        let (path, file) = self.file.as_mut().expect("it was just opened");
-        serde_json::to_writer(&mut *file, line)
-            .map_err(std::io::Error::from)
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(|error| Error::storage("write", path, error))
+    fn file(&mut self, output: &LocalOutput) -> Result<&mut Lines> {
+        Ok(match &mut self.file {
+            Some(file) => file,
+            empty => {
+                let Scratch { path, file } = output.create_rejects()?;
+                empty.insert(Lines::new(path, file))
+            }
+        })
     }
 }
 

@@ -126,6 +126,19 @@ impl RowGroups {
         }
     }
 
+    /// The rows that no row group has been cut from yet.
+    pub(super) fn open_slices(&self) -> &[Slice] {
+        &self.open.slices
+    }
+
+    /// All rows, where no row group has been cut from them.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = Rows> {
+        self.open
+            .slices
+            .into_iter()
+            .map(|slice| Arc::into_inner(slice.rows).expect("rows that are not cut stand in one slice"))
+    }
+
     /// The next row group that is full.
     pub(super) fn pop_full(&mut self) -> Option<RowGroup> {
         self.full.pop_front()

@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::footer::Footer;
 use super::part::{FinishedPart, PartColumns, PartFile, check_columns, dictionaries_of, encoding_failed};
-use super::row_group::{RowGroup, RowGroups, Rows};
+use super::row_group::{RowGroup, RowGroups, Rows, Slice};
 use crate::config::{FeatureConfig, RowGroupConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,12 +42,9 @@ pub struct TableStats {
     pub schema: Arc<Schema>,
 }
 
-/// Writes the rows of a run.
+/// Writes the rows of a run, or those of one page that is too large to be held.
 pub struct TableWriter {
-    pool: CpuPool,
-    metrics: Arc<Metrics>,
-    features: Arc<FeatureConfig>,
-    row_group: RowGroupConfig,
+    tools: Tools,
     row_groups: RowGroups,
     shape: Shape,
     seen_fields: Vec<bool>,
@@ -58,18 +55,26 @@ pub struct TableWriter {
     finished: Vec<(PartColumns, FinishedPart)>,
 }
 
-struct OpenPart {
-    columns: PartColumns,
-    state: PartState,
+/// What a table is written with.
+#[derive(Clone)]
+struct Tools {
+    pool: CpuPool,
+    metrics: Arc<Metrics>,
+    features: Arc<FeatureConfig>,
+    row_group: RowGroupConfig,
 }
 
+struct OpenPart {
+    columns: PartColumns,
+    file: Appending,
+}
+
+/// A row group is encoded and appended; the file comes back when that is done.
 type Appending = Pin<Box<dyn Future<Output = Result<PartFile>> + Send>>;
 
-enum PartState {
-    /// No row group yet: how it is encoded is decided by the first one.
-    Empty,
-    /// A row group is encoded and appended; the file comes back when that is done.
-    Appending(Appending),
+/// A file to which nothing is being appended.
+fn settled(file: PartFile) -> Appending {
+    Box::pin(std::future::ready(Ok(file)))
 }
 
 impl TableWriter {
@@ -81,36 +86,84 @@ impl TableWriter {
         row_group: RowGroupConfig,
     ) -> Self {
         let seen_fields = vec![features.fields_are_explicit; features.fields.len()];
-        let shape = Shape::of_kinds(Kinds::OBJECT);
-        Self::with_schema(pool, metrics, features, row_group, shape, seen_fields, Form::Part)
+        let tools = Tools { pool, metrics, features, row_group };
+        Self::with_schema(tools, Shape::of_kinds(Kinds::OBJECT), seen_fields, Form::Part)
     }
 
-    fn with_schema(
-        pool: CpuPool,
-        metrics: Arc<Metrics>,
-        features: Arc<FeatureConfig>,
-        row_group: RowGroupConfig,
-        shape: Shape,
-        seen_fields: Vec<bool>,
-        form: Form,
-    ) -> Self {
-        let row_groups = RowGroups::new(row_group);
-        Self {
-            pool,
-            metrics,
-            features,
-            row_group,
-            row_groups,
-            shape,
-            seen_fields,
-            form,
-            open: None,
-            without_columns: Vec::new(),
-            finished: Vec::new(),
+    fn with_schema(tools: Tools, shape: Shape, seen_fields: Vec<bool>, form: Form) -> Self {
+        let row_groups = RowGroups::new(tools.row_group);
+        let (open, without_columns, finished) = (None, Vec::new(), Vec::new());
+        Self { tools, row_groups, shape, seen_fields, form, open, without_columns, finished }
+    }
+
+    /// A table for the rows of one page, which join this one by [`Self::append_page`] or vanish.
+    ///
+    /// It begins with the columns of this one, so that what it writes can be taken over as it is.
+    #[must_use]
+    pub fn begin_page(&self) -> Self {
+        let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
+        for slice in self.row_groups.open_slices() {
+            learn_schema(&mut shape, &mut seen_fields, slice);
         }
+        Self::with_schema(self.tools.clone(), shape, seen_fields, self.form)
     }
 
-    /// Adds the rows of a page behind those of the pages before.
+    /// Adds the rows of a page that was written to a table of its own, behind all rows so far.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub async fn append_page(&mut self, output: &mut LocalOutput, mut page: Self) -> Result<()> {
+        if page.open.is_none() && page.without_columns.is_empty() {
+            for rows in page.row_groups.into_rows() {
+                self.push_rows(output, rows).await?;
+            }
+            return Ok(());
+        }
+        if let Some(row_group) = self.row_groups.pop_last() {
+            self.write(output, row_group).await?;
+        }
+        // The page began with our columns, so it knows them all.
+        self.shape.unite(&page.shape);
+        unite_fields(&mut self.seen_fields, page.seen_fields.iter().copied());
+        let mut held_back = std::mem::take(&mut self.without_columns);
+        held_back.append(&mut page.without_columns);
+        for row_group in held_back {
+            self.write(output, row_group).await?;
+        }
+        self.row_groups = page.row_groups;
+        let Some(written) = page.open.take() else { return Ok(()) };
+        match self.open.take() {
+            Some(ours) if page.finished.is_empty() && written.columns.are_stored_like(&ours.columns) => {
+                let columns = written.columns.clone();
+                let part = written.close(&self.tools.pool).await?;
+                let file = settled(self.copy_part(output, ours.file.await?, part).await?);
+                self.open = Some(OpenPart { columns, file });
+            }
+            ours => {
+                self.open = ours;
+                self.close_part().await?;
+                self.finished.append(&mut page.finished);
+                self.open = Some(written);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what was written; for a page that failed.
+    ///
+    /// # Errors
+    /// A file can't be removed.
+    pub async fn discard(self, output: &LocalOutput) -> Result<()> {
+        if let Some(open) = self.open {
+            output.remove_part(open.file.await?.path())?;
+        }
+        for (_, part) in self.finished {
+            output.remove_part(&part.path)?;
+        }
+        Ok(())
+    }
+
+    /// Adds rows behind those that were added before.
     ///
     /// # Errors
     /// The output can't be written, or the columns break a rule of the output.
@@ -150,12 +203,12 @@ impl TableWriter {
             if columns.count() == 0 {
                 return Ok(None);
             }
-            self.open = Some(OpenPart { columns, state: PartState::Empty });
+            let file = settled(PartFile::begin(output.create_part()?, &columns, &[])?);
+            self.open = Some(OpenPart { columns, file });
         }
-        self.finish_part(output, footer).await?;
+        self.finish_part(footer).await?;
         let is_final = |(columns, _): &(PartColumns, FinishedPart)| {
-            self.form == Form::Published
-                || !columns.shape.fields.iter().any(|(_, shape)| holds_fragments(&shape.column_type()))
+            self.form == Form::Published || !has_fragments(&columns.shape)
         };
         match self.finished.as_slice() {
             [part] if is_final(part) => {
@@ -172,46 +225,69 @@ impl TableWriter {
         }
     }
 
-    /// Reads all parts back and writes them as one, with the schema that holds them all.
+    /// Writes all parts as one, with the schema that holds them all: those that have it already are copied as
+    /// they are, the others read back.
     async fn unify(self, output: &mut LocalOutput, footer: &Footer) -> Result<Option<TableStats>> {
-        let Self { pool, metrics, features, row_group, shape, seen_fields, finished, .. } = self;
-        let mut table = Self::with_schema(
-            pool.clone(),
-            metrics,
-            features,
-            row_group,
-            shape,
-            seen_fields,
-            Form::Published,
-        );
-        for (columns, part) in finished {
+        let Self { tools, shape, seen_fields, finished, .. } = self;
+        let mut table = Self::with_schema(tools.clone(), shape, seen_fields, Form::Published);
+        let columns = table.columns()?;
+        let may_copy = !has_fragments(&table.shape);
+        for (part_columns, part) in finished {
+            if may_copy && part_columns.are_stored_like(&columns) {
+                table.take_over(output, part).await?;
+                continue;
+            }
             // One row group at a time: it was cut by its bytes, so it fits, whatever its rows are.
             for row_group in 0..part.row_group_count {
                 let part = part.clone();
-                let batches = pool.run(move || read_row_group(&part, row_group)).await??;
+                let batches = tools.pool.run(move || read_row_group(&part, row_group)).await??;
                 for batch in batches {
-                    table.push_rows(output, rows_of_part(&batch, &columns, &table.features)).await?;
+                    table.push_rows(output, rows_of_part(&batch, &part_columns, &tools.features)).await?;
                 }
             }
+            output.remove_part(&part.path)?;
         }
         table.finish(output, footer).await
     }
 
+    /// Adds the row groups of a part that has the columns of this table.
+    async fn take_over(&mut self, output: &mut LocalOutput, part: FinishedPart) -> Result<()> {
+        if let Some(row_group) = self.row_groups.pop_last() {
+            self.write(output, row_group).await?;
+        }
+        let columns = self.columns()?;
+        let file = match self.open.take() {
+            Some(open) => open.file.await?,
+            None => PartFile::begin(output.create_part()?, &columns, &[])?,
+        };
+        let file = settled(self.copy_part(output, file, part).await?);
+        self.open = Some(OpenPart { columns, file });
+        Ok(())
+    }
+
+    async fn copy_part(
+        &self,
+        output: &LocalOutput,
+        mut file: PartFile,
+        part: FinishedPart,
+    ) -> Result<PartFile> {
+        let (file, part) =
+            self.tools.pool.run(move || file.append_part(&part).map(|()| (file, part))).await??;
+        output.remove_part(&part.path)?;
+        Ok(file)
+    }
+
     fn columns(&self) -> Result<PartColumns> {
-        PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.features, self.form)
+        PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.tools.features, self.form)
     }
 
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
         let mut grew = false;
         for slice in &row_group.slices {
-            grew |= self.shape.unite(&slice.rows.shape);
-            for (ours, theirs) in self.seen_fields.iter_mut().zip(slice.rows.seen_fields()) {
-                grew |= theirs && !*ours;
-                *ours |= theirs;
-            }
+            grew |= learn_schema(&mut self.shape, &mut self.seen_fields, slice);
         }
         if grew {
-            self.follow_schema(output).await?;
+            self.follow_schema().await?;
         }
         if self.open.is_none() && self.columns()?.count() == 0 {
             // Records without members: Parquet has no rows without columns, so they wait for one.
@@ -225,27 +301,30 @@ impl TableWriter {
     }
 
     async fn encode(&mut self, output: &mut LocalOutput, row_group: &RowGroup) -> Result<()> {
-        let (columns, state) = match self.open.take() {
-            Some(OpenPart { columns, state }) => (columns, state),
-            None => (self.columns()?, PartState::Empty),
+        let (columns, file) = match self.open.take() {
+            Some(OpenPart { columns, file }) => {
+                let file = self.append(file.await?, &columns, row_group)?;
+                (columns, file)
+            }
+            None => {
+                let columns = self.columns()?;
+                let file = self.begin(output, &columns, row_group).await?;
+                (columns, file)
+            }
         };
-        let appending = match state {
-            PartState::Empty => self.begin(output, &columns, row_group).await?,
-            PartState::Appending(appending) => self.append(appending.await?, &columns, row_group)?,
-        };
-        self.open = Some(OpenPart { columns, state: PartState::Appending(appending) });
+        self.open = Some(OpenPart { columns, file });
         Ok(())
     }
 
     /// Closes the open part, unless it can go on under the schema as it is now.
-    async fn follow_schema(&mut self, output: &mut LocalOutput) -> Result<()> {
+    async fn follow_schema(&mut self) -> Result<()> {
         let columns = self.columns()?;
         match &mut self.open {
             Some(open) if columns.are_stored_like(&open.columns) => {
                 open.columns = columns;
                 Ok(())
             }
-            _ => self.finish_part(output, &Footer::default()).await,
+            _ => self.close_part().await,
         }
     }
 
@@ -259,7 +338,7 @@ impl TableWriter {
         let looks: Vec<_> = (0..columns.count())
             .map(|place| {
                 let (columns, row_group) = (columns.clone(), row_group.clone());
-                self.pool.run(move || {
+                self.tools.pool.run(move || {
                     let arrays = columns.arrays(place, &row_group);
                     dictionaries_of(&arrays, columns.schema.field(place).data_type())
                 })
@@ -282,8 +361,8 @@ impl TableWriter {
             .enumerate()
             .map(|(place, encoder)| {
                 let (columns, row_group) = (columns.clone(), row_group.clone());
-                let metrics = Arc::clone(&self.metrics);
-                self.pool.run(move || {
+                let metrics = Arc::clone(&self.tools.metrics);
+                self.tools.pool.run(move || {
                     let begun = Instant::now();
                     let chunks = encoder.encode(&columns.arrays(place, &row_group));
                     metrics.encode_time.add(begun.elapsed());
@@ -291,7 +370,7 @@ impl TableWriter {
                 })
             })
             .collect();
-        let pool = self.pool.clone();
+        let pool = self.tools.pool.clone();
         Ok(Box::pin(async move {
             let mut chunks = Vec::new();
             for column in encoded {
@@ -304,18 +383,50 @@ impl TableWriter {
         }))
     }
 
-    /// Finishes the open part, if there is one.
-    async fn finish_part(&mut self, output: &mut LocalOutput, footer: &Footer) -> Result<()> {
-        let Some(OpenPart { columns, state }) = self.open.take() else { return Ok(()) };
-        let file = match state {
-            PartState::Appending(appending) => appending.await?,
-            PartState::Empty => PartFile::begin(output.create_part()?, &columns, &[])?,
-        };
-        let footer = footer.clone();
-        let part = self.pool.run(move || file.finish(&footer)).await??;
+    /// Closes the open part, if there is one: it is not the last.
+    async fn close_part(&mut self) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let columns = open.columns.clone();
+        let part = open.close(&self.tools.pool).await?;
         self.finished.push((columns, part));
         Ok(())
     }
+
+    /// Finishes the last part, which may be the output.
+    async fn finish_part(&mut self, footer: &Footer) -> Result<()> {
+        let Some(OpenPart { columns, file }) = self.open.take() else { return Ok(()) };
+        let file = file.await?;
+        let footer = footer.clone();
+        let part = self.tools.pool.run(move || file.finish(&footer)).await??;
+        self.finished.push((columns, part));
+        Ok(())
+    }
+}
+
+impl OpenPart {
+    async fn close(self, pool: &CpuPool) -> Result<FinishedPart> {
+        let file = self.file.await?;
+        pool.run(move || file.close(&Footer::default())).await?
+    }
+}
+
+fn has_fragments(shape: &Shape) -> bool {
+    shape.fields.iter().any(|(_, shape)| holds_fragments(&shape.column_type()))
+}
+
+/// Adds what a slice of rows knows. Returns whether it is more than was known.
+fn learn_schema(shape: &mut Shape, seen_fields: &mut [bool], slice: &Slice) -> bool {
+    let grew = shape.unite(&slice.rows.shape);
+    unite_fields(seen_fields, slice.rows.seen_fields()) | grew
+}
+
+fn unite_fields(ours: &mut [bool], theirs: impl Iterator<Item = bool>) -> bool {
+    let mut grew = false;
+    for (ours, theirs) in ours.iter_mut().zip(theirs) {
+        grew |= theirs && !*ours;
+        *ours |= theirs;
+    }
+    grew
 }
 
 fn read_row_group(part: &FinishedPart, row_group: usize) -> Result<Vec<RecordBatch>> {

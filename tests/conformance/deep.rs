@@ -2,7 +2,7 @@
 
 use etl::model::DeclaredForm;
 
-use crate::page::{decode_plain, page};
+use crate::page::{decode_plain, page, raw};
 
 /// The deepest record that is accepted, the record itself being level 1.
 const DEPTH_ACCEPTED: usize = 127;
@@ -46,7 +46,7 @@ fn rows_of_lines(lines: &[&str]) -> Vec<bool> {
     let mut is_row = vec![true; lines.len()];
     for reject in &batch.rejects {
         assert!(
-            reject.raw == lines[reject.record as usize].as_bytes(),
+            raw(reject) == lines[reject.record as usize].as_bytes(),
             "record {} is not whole",
             reject.record
         );
@@ -64,7 +64,7 @@ fn rows_of_array(elements: &[&str]) -> Option<Vec<bool>> {
     let mut is_row = vec![true; elements.len()];
     for reject in &batch.rejects {
         assert!(
-            reject.raw == elements[reject.record as usize].as_bytes(),
+            raw(reject) == elements[reject.record as usize].as_bytes(),
             "record {} is not whole",
             reject.record
         );
@@ -168,7 +168,7 @@ fn a_page_of_openings_alone_is_refused() {
             let proven =
                 decode_plain(&cut).expect("an unfinished record is a reject where the end was proven");
             assert_eq!((proven.row_count, proven.record_count), (0, 1), "{nest:?} {depth}");
-            assert!(proven.rejects[0].raw == cut.body, "{nest:?} {depth}");
+            assert!(raw(&proven.rejects[0]) == cut.body, "{nest:?} {depth}");
             cut.end_proven = false;
             assert!(decode_plain(&cut).is_err(), "{nest:?} {depth}");
         }

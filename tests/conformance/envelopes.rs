@@ -2,9 +2,8 @@
 
 use etl::config::TransformConfig;
 use etl::model::{DeclaredForm, PageBatch, PageFault};
-use etl::transform::transform;
 
-use crate::page::{checked, decode_plain, page};
+use crate::page::{checked, decode_plain, page, raw, transform};
 use crate::records::{check, check_rows, refused};
 
 fn decode_behind(pointer: &[&str], body: impl Into<Vec<u8>>) -> Result<PageBatch, PageFault> {
@@ -69,7 +68,7 @@ fn what_stands_around_the_records_must_be_right_too() {
 fn bytes_that_are_no_utf8_fail_the_page_around_the_records_and_reject_the_record_inside() {
     let batch = decode_behind(&["r"], &b"{\"n\":1,\"r\":[{\"a\":1},{\"a\":\"\xff\"}]}"[..]).unwrap();
     check_rows(&batch, r#"{"a":1}"#);
-    assert_eq!(batch.rejects[0].raw, b"{\"a\":\"\xff\"}");
+    assert_eq!(raw(&batch.rejects[0]), b"{\"a\":\"\xff\"}");
     assert_eq!(batch.rejects[0].byte_offset, 20);
     for around in [&b"{\"n\":\"\xff\",\"r\":[{\"a\":1}]}"[..], b"{\"r\":[{\"a\":1}],\"\xc3\":1}"] {
         let outcome = decode_behind(&["r"], around);

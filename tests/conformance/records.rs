@@ -3,6 +3,7 @@
 use etl::model::{PageBatch, PageFault};
 
 use crate::json::Json;
+use crate::page::raw;
 use crate::reference::check_page;
 
 /// Checks that a page holds exactly these records, given as lines of JSON, and no reject.
@@ -24,6 +25,6 @@ pub(crate) fn refused(batch: &PageBatch) -> Vec<(u64, u64, String)> {
     batch
         .rejects
         .iter()
-        .map(|reject| (reject.record, reject.byte_offset, String::from_utf8_lossy(&reject.raw).into_owned()))
+        .map(|reject| (reject.record, reject.byte_offset, String::from_utf8_lossy(raw(reject)).into_owned()))
         .collect()
 }

@@ -5,9 +5,8 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use etl::config::{Feature, FeatureConfig, FieldPath, OnNonfinite, TransformConfig, ValuesField};
 use etl::model::{DeclaredForm, PageBatch};
 use etl::schema::ColumnType;
-use etl::transform::transform;
 
-use crate::page::{checked, page};
+use crate::page::{checked, page, raw, transform};
 
 fn config(paths: &[FieldPath], on_nonfinite: OnNonfinite) -> TransformConfig {
     let fields = paths.iter().map(|path| ValuesField { name: path.shown(), path: path.clone() }).collect();
@@ -17,7 +16,7 @@ fn config(paths: &[FieldPath], on_nonfinite: OnNonfinite) -> TransformConfig {
         features: vec![Feature::Count, Feature::Mean, Feature::Min, Feature::Max],
         on_nonfinite,
     };
-    TransformConfig { records: None, features: features.into() }
+    TransformConfig { features: features.into(), ..TransformConfig::default() }
 }
 
 fn key(name: &str) -> FieldPath {
@@ -163,7 +162,7 @@ fn check_refused(cases: &[(&str, &str, &str)]) {
         let reject = &batch.rejects[0];
         assert_eq!(reject.record, 1, "{values}");
         assert_eq!(reject.byte_offset, 22, "{values}");
-        assert_eq!(reject.raw, line.as_bytes(), "{values}");
+        assert_eq!(raw(reject), line.as_bytes(), "{values}");
         assert_eq!(reject.pointer, *at, "{values}: {}", reject.reason);
         assert!(reject.reason.starts_with(reason), "{values}: {}", reject.reason);
         assert_eq!(summaries(&batch), [(Some(1), Some(7.0)), (Some(2), Some(10.0))], "{values}");
@@ -395,7 +394,7 @@ fn a_parent_that_is_no_object_has_no_list() {
 
 #[test]
 fn without_features_a_list_is_a_column_like_any_other() {
-    let config = TransformConfig { records: None, features: FeatureConfig::none().into() };
+    let config = TransformConfig { features: FeatureConfig::none().into(), ..TransformConfig::default() };
     let batch = decode_with(&[r#"{"values":[1]}"#, r#"{"values":"x"}"#, r#"{"values":[true]}"#], &config);
     assert!(batch.rejects.is_empty() && batch.features.is_empty());
     let texts: Vec<_> = text_column(&batch, "values").into_iter().flatten().collect();

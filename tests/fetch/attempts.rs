@@ -108,33 +108,37 @@ async fn connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn retried_attempt_gives_its_bytes_back_first() {
-    let body = vec![b' '; 900 << 10];
-    let server = Server::start(move |number, _| match number {
-        0..4 => Reply::Close(answer("200 OK", &["Content-Length: 921600"], &body[..body.len() - 1])),
-        _ => Reply::Close(complete("200 OK", &[], &body)),
-    });
-    let server = server.await;
-    // One page may hold 1 MiB: two attempts' bytes together would be refused.
-    let page = Bench::with_memory(&retrying(), 2 * MIB).get(&server.origin).await.unwrap();
-    assert_eq!(page.body.len(), 900 << 10);
+async fn page_that_nobody_takes_is_received_all_the_same() {
+    let body: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let server = Server::always(Reply::Close(complete("200 OK", &[], &body))).await;
+    let bench = Bench::new(&HttpConfig { read_timeout: Duration::from_millis(300), ..once() });
+    let request = request(Location::Http(server.origin.parse().unwrap()));
+    let mut fetch = bench.fetcher.begin(&request);
+    let mut answer = fetch.open(bench.permit()).await.unwrap();
+    let mut begin = Vec::new();
+    assert!(!answer.fill(&mut begin, 100).await.unwrap());
+    answer.wait_for(tokio::time::sleep(Duration::from_millis(900))).await.unwrap();
+    // Nothing is listening any more: what is still to come was kept.
+    drop(server);
+    let mut whole = begin;
+    read(&mut answer, &mut whole).await.unwrap();
+    assert!(whole == body);
 }
 
 #[tokio::test]
-async fn page_that_waits_for_memory_is_not_taken_for_a_silent_server() {
-    let body = vec![b' '; 3 << 20];
-    let server = Server::always(Reply::Close(complete("200 OK", &[], &body))).await;
-    let read_timeout = Duration::from_millis(300);
-    let bench = Bench::with_memory(&HttpConfig { read_timeout, ..once() }, 8 * MIB);
-    let mut head = bench.budget.reserve(0).await;
-    head.grow(3 * MIB + MIB / 2).await.unwrap();
-    let mut reservation = bench.budget.reserve(1).await;
+async fn leave_to_use_the_network_is_given_back_with_the_last_byte() {
+    let server = Server::always(Reply::Close(complete("200 OK", &[], BODY))).await;
+    let bench = Bench::new(&once());
     let request = request(Location::Http(server.origin.parse().unwrap()));
-    let mut waiting = std::pin::pin!(bench.fetcher.fetch(&request, &mut reservation));
-    let early = tokio::time::timeout(3 * read_timeout, waiting.as_mut()).await;
-    assert!(early.is_err(), "the page has to wait for the head of the line");
-    bench.budget.advance_head(1);
-    assert_eq!(waiting.await.unwrap().body.len(), 3 << 20);
+    let permits = Arc::new(tokio::sync::Semaphore::new(1));
+    let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
+    let mut answer = bench.fetcher.begin(&request).open(permit).await.unwrap();
+    assert_eq!(permits.available_permits(), 0);
+    // The page waits for its turn, and the next request need not.
+    drop(answer.wait_for(permits.acquire()).await.unwrap().unwrap());
+    let mut body = Vec::new();
+    read(&mut answer, &mut body).await.unwrap();
+    assert_eq!(body, BODY);
 }
 
 #[tokio::test]

@@ -8,11 +8,14 @@ use std::time::Duration;
 use etl::budget::ByteBudget;
 use etl::config::{HttpConfig, RetryConfig};
 use etl::cpu::CpuPool;
-use etl::fetch::Fetcher;
+use etl::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher};
 use etl::metrics::Metrics;
-use etl::model::{Location, Page, PageFault, PageId, PageRequest};
+use etl::model::{DeclaredForm, Location, PageFault, PageId, PageRequest, Received};
+use etl::sink::LocalOutput;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use tempfile::TempDir;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::server::{Reply, Server};
 
@@ -83,26 +86,56 @@ pub(crate) fn retrying() -> HttpConfig {
     HttpConfig { retry, ..once() }
 }
 
+/// A complete body.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) body: Vec<u8>,
+    pub(crate) form: DeclaredForm,
+    pub(crate) end_proven: bool,
+}
+
 pub(crate) struct Bench {
     pub(crate) fetcher: Fetcher,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) budget: ByteBudget,
+    permits: Arc<Semaphore>,
+    _folder: TempDir,
 }
 
 impl Bench {
     pub(crate) fn new(config: &HttpConfig) -> Self {
-        Self::with_memory(config, 64 * MIB)
-    }
-
-    pub(crate) fn with_memory(config: &HttpConfig, memory_bytes: u64) -> Self {
         let metrics = Arc::new(Metrics::default());
-        let fetcher = Fetcher::new(config, Arc::clone(&metrics), CpuPool::new(1).unwrap()).with_seed(7);
-        Self { fetcher, metrics, budget: ByteBudget::new(memory_bytes) }
+        let folder = tempfile::tempdir().unwrap();
+        let spools = LocalOutput::lock(&folder.path().join("out.parquet"), None).unwrap().spools();
+        let backlog = BacklogRoom { budget: ByteBudget::new(64 * MIB), memory_bytes_max: MIB, spools };
+        let pool = CpuPool::new(1).unwrap();
+        let fetcher = Fetcher::new(config, backlog, Arc::clone(&metrics), pool).with_seed(7);
+        Self { fetcher, metrics, permits: Arc::new(Semaphore::new(1000)), _folder: folder }
     }
 
+    pub(crate) fn permit(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.permits).try_acquire_owned().unwrap()
+    }
+
+    /// Reads the page whole, trying again as long as that may help.
     pub(crate) async fn fetch(&self, location: Location) -> Result<Page, PageFault> {
-        let mut reservation = self.budget.reserve(0).await;
-        self.fetcher.fetch(&request(location), &mut reservation).await
+        let request = request(location);
+        let mut fetch = self.fetcher.begin(&request);
+        loop {
+            let mut body = Vec::new();
+            let fault = match fetch.open(self.permit()).await {
+                Ok(mut answer) => match read(&mut answer, &mut body).await {
+                    Ok(()) => {
+                        return Ok(Page { body, form: answer.form(), end_proven: answer.end_proven() });
+                    }
+                    Err(fault) => fault,
+                },
+                Err(error) => attempt_fault(error),
+            };
+            fetch.wait_after(fault).await.map_err(|end| {
+                let received = (!body.is_empty()).then(|| Received::of(&body));
+                PageFault { received: received.or(end.received), ..end }
+            })?;
+        }
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<Page, PageFault> {
@@ -111,6 +144,25 @@ impl Bench {
 
     pub(crate) async fn open(&self, path: &Path) -> Result<Page, PageFault> {
         self.fetch(Location::File(path.to_owned())).await
+    }
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read(answer: &mut Body, body: &mut Vec<u8>) -> Result<(), AttemptFault> {
+    loop {
+        let length = body.len() + 1000;
+        match answer.fill(body, length).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(attempt_fault(error)),
+        }
+    }
+}
+
+fn attempt_fault(error: FetchError) -> AttemptFault {
+    match error {
+        FetchError::Attempt(fault) => fault,
+        FetchError::Run(error) => panic!("{error}"),
     }
 }
 

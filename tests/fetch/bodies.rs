@@ -107,7 +107,7 @@ async fn file_that_was_compressed_before_it_was_served_is_recognised() {
         let bytes = complete("200 OK", &["Content-Type: application/gzip"], &compressed);
         let server = Server::always(Reply::Close(bytes)).await;
         let page = Bench::new(&once()).get(&format!("{}/page.jsonl.gz", server.origin)).await.unwrap();
-        assert_eq!((page.body, page.form), (text().into(), DeclaredForm::Ndjson));
+        assert_eq!((page.body, page.form), (text(), DeclaredForm::Ndjson));
     }
     let encoded_twice = gzip(&gzip(&text()));
     let page =
@@ -132,16 +132,15 @@ async fn gzip_bomb_ends_at_the_cap_and_is_not_asked_for_again() {
     assert_eq!(fault.reason, "the page is larger than 1048576 bytes when decompressed (--max-page-bytes)");
     assert_eq!(server.requests().len(), 1);
     let received = fault.received.unwrap();
-    assert_eq!((received.size, received.head.len()), (bomb.len() as u64, bomb.len().min(65_536)));
+    assert!((MIB..2 * MIB).contains(&received.size), "{}", received.size);
+    assert!(received.head == vec![b' '; 65_536]);
 }
 
 #[tokio::test]
-async fn page_larger_than_its_memory_or_the_cap_is_refused() {
+async fn page_larger_than_the_cap_is_refused() {
     let body = vec![b' '; 3 << 20];
     for headers in [vec!["Content-Length: 3145728"], vec![]] {
         let server = Server::always(Reply::Close(answer("200 OK", &headers, &body))).await;
-        let fault = Bench::with_memory(&once(), 4 * MIB).get(&server.origin).await.unwrap_err();
-        assert!(fault.reason.contains("--memory"), "{}", fault.reason);
         let config = HttpConfig { page_bytes_max: MIB, ..once() };
         let fault = Bench::new(&config).get(&server.origin).await.unwrap_err();
         assert_eq!(fault.reason, "the page is larger than 1048576 bytes (--max-page-bytes)");

@@ -18,7 +18,7 @@ async fn local_file_is_a_page_whatever_it_is_compressed_with() {
         let path = folder.path().join(name);
         std::fs::write(&path, &bytes).unwrap();
         let page = bench.open(&path).await.unwrap();
-        assert_eq!((page.body, page.form, page.end_proven), (text().into(), form, true), "{name}");
+        assert_eq!((page.body, page.form, page.end_proven), (text(), form, true), "{name}");
         if name.ends_with("json") {
             continue;
         }

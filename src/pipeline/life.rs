@@ -1,0 +1,277 @@
+//! The life of one page: asked for, received, cut into chunks, each of them decoded. What becomes of it goes to
+//! the writer step by step.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::budget::{ByteBudget, Reservation};
+use crate::config::{Config, TransformConfig};
+use crate::cpu::CpuPool;
+use crate::error::Result;
+use crate::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
+use crate::metrics::Metrics;
+use crate::model::{PageFault, PageRequest, Received};
+use crate::sink::Spools;
+use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
+
+/// Room for the first bytes of a page whose size is not known.
+const FIRST_ROOM_BYTES: usize = 64 << 10;
+/// Most bytes of one page that wait in memory instead of on disk.
+const BACKLOG_BYTES_MAX: u64 = 8 << 20;
+/// Column bytes for each hundred of a body, before any page has told: numbers with their features.
+const COLUMN_PERCENT_FIRST: u64 = 150;
+
+/// What became of a page, in order.
+pub(super) enum Step {
+    /// A chunk is decoded, or will be.
+    Chunk(Decoding),
+    /// The attempt failed, and another one begins: the chunks so far are void.
+    Again,
+    /// The page is complete.
+    End,
+    /// The page failed.
+    Failed(PageFault),
+}
+
+/// A chunk on the CPU pool, with the bytes that pay for it.
+pub(super) struct Decoding {
+    pub(super) decoded: DecodedLater,
+    pub(super) reservation: Reservation,
+}
+
+/// A chunk's batch, once it is decoded.
+pub(super) type DecodedLater = Pin<Box<dyn Future<Output = Result<Result<Decoded, ChunkFault>>> + Send>>;
+
+/// What the tasks of a run share.
+#[derive(Debug)]
+pub(super) struct Line {
+    fetcher: Fetcher,
+    pub(super) pool: CpuPool,
+    pub(super) budget: ByteBudget,
+    pub(super) requests: Arc<Semaphore>,
+    transform: Arc<TransformConfig>,
+    metrics: Arc<Metrics>,
+    /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
+    column_percent: AtomicU64,
+}
+
+/// Why an attempt ended without a page, and what it received.
+struct Broken(AttemptFault, Option<Received>);
+
+impl Line {
+    pub(super) fn new(config: &Config, metrics: Arc<Metrics>, spools: Spools) -> Result<Self> {
+        let pool = CpuPool::new(config.resources.thread_count)?;
+        let budget = ByteBudget::new(config.page_memory_bytes());
+        let fair_share = budget.shared_bytes() / (2 * config.http.concurrency as u64);
+        let memory_bytes_max = fair_share.min(BACKLOG_BYTES_MAX);
+        let backlog = BacklogRoom { budget: budget.clone(), memory_bytes_max, spools };
+        Ok(Self {
+            fetcher: Fetcher::new(&config.http, backlog, Arc::clone(&metrics), pool.clone()),
+            budget,
+            requests: Arc::new(Semaphore::new(config.http.concurrency)),
+            transform: Arc::new(config.transform.clone()),
+            pool,
+            metrics,
+            column_percent: AtomicU64::new(COLUMN_PERCENT_FIRST),
+        })
+    }
+
+    /// Steps of one page that wait for the writer: chunks enough to keep all threads busy.
+    pub(super) fn steps_max(&self) -> usize {
+        self.pool.thread_count() + 2
+    }
+
+    /// A permit for one request.
+    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
+        let permit = Arc::clone(&self.requests).acquire_owned().await;
+        permit.expect("the semaphore of the requests is never closed")
+    }
+
+    /// Everything that a page goes through before it is written.
+    pub(super) async fn life_of_a_page(
+        self: Arc<Self>,
+        request: PageRequest,
+        permit: OwnedSemaphorePermit,
+        mut reservation: Reservation,
+        steps: mpsc::Sender<Step>,
+    ) -> Result<()> {
+        let mut fetch = self.fetcher.begin(&request);
+        let mut permit = Some(permit);
+        let last_step = loop {
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => self.permit().await,
+            };
+            let Err(Broken(fault, received)) =
+                self.attempt(&mut fetch, permit, &mut reservation, &steps).await?
+            else {
+                break Step::End;
+            };
+            reservation.shrink_to(0);
+            if let Err(end) = fetch.wait_after(fault).await {
+                break Step::Failed(PageFault { received: received.or(end.received), ..end });
+            }
+            if steps.send(Step::Again).await.is_err() {
+                return Ok(());
+            }
+        };
+        reservation.learn();
+        // The writer has gone where the page failed in one of its chunks: nobody is left to tell.
+        drop(steps.send(last_step).await);
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        fetch: &mut PageFetch<'_>,
+        permit: OwnedSemaphorePermit,
+        reservation: &mut Reservation,
+        steps: &mpsc::Sender<Step>,
+    ) -> Result<Result<(), Broken>> {
+        let asked = Instant::now();
+        let mut body = match fetch.open(permit).await {
+            Ok(body) => body,
+            Err(FetchError::Attempt(fault)) => return Ok(Err(Broken(fault, None))),
+            Err(FetchError::Run(error)) => return Err(error),
+        };
+        let mut cutter = Cutter::new(&self.transform, body.form());
+        let taken = self.take_body(&mut body, &mut cutter, reservation, steps).await;
+        self.metrics.fetch_time.add(asked.elapsed());
+        match taken {
+            Ok(()) => Ok(Ok(())),
+            Err(FetchError::Run(error)) => Err(error),
+            Err(FetchError::Attempt(fault)) => {
+                // Hashing a large page takes a while, so the pool does it.
+                let received = self.pool.run(move || cutter.into_trace()).await?;
+                Ok(Err(Broken(fault, received)))
+            }
+        }
+    }
+
+    /// Receives a body, chunk by chunk. A page goes beyond its first chunk only at the head of the line.
+    async fn take_body(
+        &self,
+        body: &mut Body,
+        cutter: &mut Cutter,
+        reservation: &mut Reservation,
+        steps: &mpsc::Sender<Step>,
+    ) -> Result<(), FetchError> {
+        let mut is_over = false;
+        loop {
+            while !is_over && cutter.bytes_wanted() > 0 {
+                let length = self.make_room(body, cutter, reservation).await?;
+                is_over = body.fill(cutter.buffer(), length).await?;
+            }
+            let Some(chunk) = self.cut(cutter, is_over.then(|| body.end_proven())).await? else {
+                if is_over {
+                    return Ok(());
+                }
+                continue;
+            };
+            let is_whole_page = is_over && chunk.is_whole_page();
+            let decoding = self.decode(chunk, reservation, is_whole_page).await?;
+            if steps.send(Step::Chunk(decoding)).await.is_err() || is_whole_page {
+                return Ok(());
+            }
+            body.wait_for(reservation.reach_head()).await?;
+        }
+    }
+
+    /// Makes room for the bytes that come next, and pays for it and for the columns that they become. Returns
+    /// how long the buffer may get.
+    async fn make_room(
+        &self,
+        body: &mut Body,
+        cutter: &mut Cutter,
+        reservation: &mut Reservation,
+    ) -> Result<usize, FetchError> {
+        let wanted = cutter.bytes_wanted();
+        let is_at_start = cutter.is_at_start();
+        let buffer = cutter.buffer();
+        let expected = body.expected_bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        let step = match expected {
+            _ if !is_at_start => wanted,
+            // One byte more, so that the end is met without another step.
+            Some(expected) if expected >= buffer.len() => expected - buffer.len() + 1,
+            _ => buffer.len().max(FIRST_ROOM_BYTES),
+        };
+        let length = buffer.len() + step.min(wanted);
+        let bytes = self.cost(length.max(buffer.capacity()), length);
+        if !reservation.try_grow_to(bytes) {
+            body.wait_for(reservation.reach_head()).await?;
+            reservation.grow_to(bytes).await;
+        }
+        buffer.reserve_exact(length - buffer.len());
+        Ok(length)
+    }
+
+    /// Bytes that a buffer of this capacity costs, with the columns that its bytes become.
+    fn cost(&self, capacity: usize, length: usize) -> u64 {
+        capacity as u64 + length as u64 * self.column_percent.load(Ordering::Relaxed) / 100
+    }
+
+    /// The next chunk, if one can be cut. What takes long is for the pool.
+    async fn cut(&self, cutter: &mut Cutter, end_proven: Option<bool>) -> Result<Option<Chunk>> {
+        if cutter.is_at_start() && cutter.bytes_wanted() > 0 {
+            return Ok(cutter.cut(end_proven));
+        }
+        let mut lent = std::mem::replace(cutter, Cutter::new(&self.transform, cutter.form()));
+        let chunk;
+        (*cutter, chunk) = self
+            .pool
+            .run(move || {
+                let chunk = lent.cut(end_proven);
+                (lent, chunk)
+            })
+            .await?;
+        Ok(chunk)
+    }
+
+    /// Starts to decode a chunk, which takes all that was paid so far with it. A whole page is waited for, so that
+    /// it holds no more than its columns until it is written.
+    async fn decode(
+        &self,
+        chunk: Chunk,
+        reservation: &mut Reservation,
+        is_whole_page: bool,
+    ) -> Result<Decoding> {
+        let length = chunk.len() as u64;
+        let transform = Arc::clone(&self.transform);
+        let metrics = Arc::clone(&self.metrics);
+        let decoded = self.pool.run(move || {
+            let begun = Instant::now();
+            let decoded = decode(chunk, &transform);
+            metrics.decode_time.add(begun.elapsed());
+            decoded
+        });
+        if !is_whole_page {
+            return Ok(Decoding { decoded: Box::pin(decoded), reservation: reservation.split_all() });
+        }
+        let decoded = decoded.await?;
+        if let Ok(Decoded { batch, rest }) = &decoded {
+            let column_bytes = batch.memory_bytes();
+            self.learn_columns(column_bytes, length);
+            let rest_bytes = rest.as_ref().map_or(0, Chunk::capacity) as u64;
+            reservation.shrink_to(column_bytes + rest_bytes);
+        }
+        let decoded = Box::pin(std::future::ready(Ok(decoded)));
+        Ok(Decoding { decoded, reservation: reservation.split_all() })
+    }
+
+    fn learn_columns(&self, column_bytes: u64, body_bytes: u64) {
+        let percent = (column_bytes * 100).checked_div(body_bytes).unwrap_or_default();
+        let usual = self.column_percent.load(Ordering::Relaxed);
+        let learned = if percent > usual { percent } else { usual - usual / 16 + percent / 16 };
+        self.column_percent.store(learned, Ordering::Relaxed);
+    }
+
+    /// Goes on with what is left of a chunk.
+    pub(super) async fn decode_rest(&self, rest: Chunk) -> Result<Result<Decoded, ChunkFault>> {
+        let transform = Arc::clone(&self.transform);
+        self.pool.run(move || decode(rest, &transform)).await
+    }
+}

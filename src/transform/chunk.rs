@@ -1,0 +1,94 @@
+//! A chunk: the unit of decoding, a run of whole records of one page and where it stands there.
+
+use super::layout::Layout;
+use super::reader::Fault;
+use super::walk::Walk;
+use crate::model::{DeclaredForm, RunningTrace};
+
+/// A run of whole records of one page.
+#[derive(Debug)]
+pub struct Chunk {
+    pub(super) content: Content,
+    /// Where its bytes begin in the decompressed body of the page.
+    pub(super) offset: u64,
+    /// The page up to the end of this chunk, should it fail here; `None` where this chunk is the whole page.
+    pub(super) trace: Option<RunningTrace>,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Records {
+        bytes: Vec<u8>,
+        /// Up to here the bytes are decoded already.
+        start: usize,
+        place: Place,
+        end: ChunkEnd,
+    },
+    /// A record that was larger than a record may be, so that it was not kept.
+    Oversize { size: u64, sha256: String },
+    /// The page is lost here.
+    Lost(Box<Fault>),
+}
+
+/// Where the first byte of a chunk stands.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// At the begin of a page that tells its layout only now.
+    Unknown(DeclaredForm),
+    /// At the begin of a page with this layout.
+    Begin(Layout),
+    /// Before a line.
+    Lines,
+    /// On the way to a record.
+    Walk(Walk),
+}
+
+/// What follows a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChunkEnd {
+    /// Another record.
+    Record,
+    /// Nothing; the end of the page may be proven.
+    Page { is_proven: bool },
+}
+
+impl ChunkEnd {
+    pub(super) fn is_last(self) -> bool {
+        self != Self::Record
+    }
+}
+
+impl Chunk {
+    /// A page whose whole body is there.
+    pub fn whole(body: Vec<u8>, form: DeclaredForm, end_proven: bool) -> Self {
+        let end = ChunkEnd::Page { is_proven: end_proven };
+        let content = Content::Records { bytes: body, start: 0, place: Place::Unknown(form), end };
+        Self { content, offset: 0, trace: None }
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn capacity(&self) -> usize {
+        match &self.content {
+            Content::Records { bytes, .. } => bytes.capacity(),
+            Content::Oversize { .. } | Content::Lost(_) => 0,
+        }
+    }
+
+    /// Bytes that are left to decode.
+    pub fn len(&self) -> usize {
+        match &self.content {
+            Content::Records { bytes, start, .. } => bytes.len() - start,
+            Content::Oversize { .. } | Content::Lost(_) => 0,
+        }
+    }
+
+    /// Whether it is all that the page holds.
+    pub fn is_whole_page(&self) -> bool {
+        self.trace.is_none()
+    }
+
+    /// Whether no byte is left to decode.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,250 @@
+//! Passes a record that is too large to be kept: finds its end, hashes it, keeps none of it.
+//!
+//! The record is rejected whatever it holds, so only what tells its end is checked: strings, brackets and
+//! what stands between values.
+
+use super::reader::{Fault, FaultKind, Read};
+use crate::digest::RunningDigest;
+
+/// Deepest nesting that is followed: a stack of one byte a level stays small beside the record.
+const DEPTH_MAX: usize = 1 << 22;
+
+/// How the end of the record is told.
+#[derive(Debug)]
+pub(super) enum RecordEnd {
+    /// By a newline.
+    Newline,
+    /// By its last bracket, brace, quote or digit.
+    Value(ValueEnd),
+}
+
+/// A record of which bytes have come and gone.
+#[derive(Debug)]
+pub(super) struct OversizeRecord {
+    end: RecordEnd,
+    size: u64,
+    digest: RunningDigest,
+}
+
+impl OversizeRecord {
+    pub(super) fn new(end: RecordEnd) -> Self {
+        Self { end, size: 0, digest: RunningDigest::default() }
+    }
+
+    /// Takes the next bytes of the page. Returns how many of them belong to the record, and whether it ends
+    /// behind them.
+    ///
+    /// # Errors
+    /// The text is no JSON. The position is counted from the begin of the record.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Read<(usize, bool)> {
+        let (length, is_end) = match &mut self.end {
+            RecordEnd::Newline => match memchr::memchr(b'\n', bytes) {
+                Some(length) => (length, true),
+                None => (bytes.len(), false),
+            },
+            RecordEnd::Value(value) => {
+                value.find(bytes).map_err(|(at, expected)| self.syntax_fault(bytes, at, expected))?
+            }
+        };
+        self.size += length as u64;
+        self.digest.update(&bytes[..length]);
+        Ok((length, is_end))
+    }
+
+    /// Its size and SHA-256.
+    pub(super) fn finish(self) -> (u64, String) {
+        (self.size, self.digest.finish_hex())
+    }
+
+    /// The fault of a page that ends in this record.
+    pub(super) fn unexpected_end(&self) -> Box<Fault> {
+        let reason = "expected the rest of a record, got the end of the page";
+        Fault::new(FaultKind::UnexpectedEnd, self.size as usize, reason)
+    }
+
+    fn syntax_fault(&self, bytes: &[u8], at: usize, expected: &str) -> Box<Fault> {
+        let reason = format!("expected {expected}, got byte 0x{:02x}", bytes[at]);
+        Fault::new(FaultKind::Syntax, self.size as usize + at, reason)
+    }
+}
+
+/// Finds the end of a JSON value in bytes that come in pieces.
+#[derive(Debug)]
+pub(super) struct ValueEnd {
+    /// One entry per open object or array: whether it is an object.
+    open: Vec<bool>,
+    expected: Expected,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Expected {
+    Value,
+    FirstElement,
+    FirstKey,
+    Key,
+    Colon,
+    /// A comma or the end of the innermost object or array.
+    Separator,
+    /// More of a string that may be a key; after a backslash any byte.
+    String {
+        is_key: bool,
+        is_escaped: bool,
+    },
+    /// More of a number or literal.
+    Scalar,
+}
+
+type Stop = (usize, &'static str);
+
+impl ValueEnd {
+    pub(super) fn new() -> Self {
+        Self { open: Vec::new(), expected: Expected::Value }
+    }
+
+    /// How many bytes belong to the value, and whether it ends behind them.
+    fn find(&mut self, bytes: &[u8]) -> Result<(usize, bool), Stop> {
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at).copied() {
+            at += 1;
+            let is_space = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+            let is_value_over = match self.expected {
+                Expected::String { is_key, is_escaped: true } => {
+                    self.expected = Expected::String { is_key, is_escaped: false };
+                    false
+                }
+                Expected::String { is_key, is_escaped: false } => match byte {
+                    b'\\' => {
+                        self.expected = Expected::String { is_key, is_escaped: true };
+                        false
+                    }
+                    b'"' if is_key => {
+                        self.expected = Expected::Colon;
+                        false
+                    }
+                    b'"' => true,
+                    _ => {
+                        // Most bytes of a large record are in strings.
+                        let rest = &bytes[at..];
+                        at += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                        false
+                    }
+                },
+                Expected::Scalar if byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.') => {
+                    false
+                }
+                Expected::Scalar => {
+                    at -= 1;
+                    true
+                }
+                _ if is_space => false,
+                Expected::FirstElement if byte == b']' => {
+                    self.open.pop();
+                    true
+                }
+                Expected::Value | Expected::FirstElement => {
+                    self.begin_value(byte, at)?;
+                    false
+                }
+                Expected::FirstKey if byte == b'}' => {
+                    self.open.pop();
+                    true
+                }
+                Expected::FirstKey | Expected::Key if byte == b'"' => {
+                    self.expected = Expected::String { is_key: true, is_escaped: false };
+                    false
+                }
+                Expected::FirstKey | Expected::Key => return Err((at - 1, "a key in quotes")),
+                Expected::Colon if byte == b':' => {
+                    self.expected = Expected::Value;
+                    false
+                }
+                Expected::Colon => return Err((at - 1, "`:`")),
+                Expected::Separator => self.separate(byte, at)?,
+            };
+            if is_value_over {
+                if self.open.is_empty() {
+                    return Ok((at, true));
+                }
+                self.expected = Expected::Separator;
+            }
+        }
+        Ok((at, false))
+    }
+
+    fn begin_value(&mut self, byte: u8, at: usize) -> Result<(), Stop> {
+        self.expected = match byte {
+            b'"' => Expected::String { is_key: false, is_escaped: false },
+            b'{' | b'[' if self.open.len() == DEPTH_MAX => return Err((at - 1, "fewer levels of nesting")),
+            b'{' => {
+                self.open.push(true);
+                Expected::FirstKey
+            }
+            b'[' => {
+                self.open.push(false);
+                Expected::FirstElement
+            }
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Expected::Scalar,
+            _ => return Err((at - 1, "a value")),
+        };
+        Ok(())
+    }
+
+    /// Takes what stands behind a value. Returns whether it ends the object or array around it.
+    fn separate(&mut self, byte: u8, at: usize) -> Result<bool, Stop> {
+        let is_object = self.open.last().copied().unwrap_or_default();
+        match (byte, is_object) {
+            (b',', true) => self.expected = Expected::Key,
+            (b',', false) => self.expected = Expected::Value,
+            (b'}', true) | (b']', false) => {
+                self.open.pop();
+                return Ok(true);
+            }
+            (_, true) => return Err((at - 1, "`,` or `}`")),
+            (_, false) => return Err((at - 1, "`,` or `]`")),
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end_of(text: &[u8], piece_bytes: usize) -> Option<usize> {
+        let mut record = OversizeRecord::new(RecordEnd::Value(ValueEnd::new()));
+        let mut total = 0;
+        for piece in text.chunks(piece_bytes) {
+            let (length, is_end) = record.take(piece).ok()?;
+            total += length;
+            if is_end {
+                return Some(total);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn end_of_a_value_is_found_however_its_bytes_are_cut() {
+        let values = [
+            r#"{"a":[1,{"b":"}]\"\\"},[]],"c":{} , "d" : -1.5e+3}"#,
+            r#"[[],{},"\\",null,true]"#,
+            r#""x\"y""#,
+            "12.5",
+            "false",
+        ];
+        for value in values {
+            for piece_bytes in 1..value.len() + 2 {
+                let text = format!("{value},{{\"next\":1}}");
+                assert_eq!(end_of(text.as_bytes(), piece_bytes), Some(value.len()), "{value} {piece_bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn broken_structure_is_refused() {
+        for text in ["{]", "[}", "{1:2}", "{\"a\" 1}", "[1 2]", "{\"a\":1,}", "[,]", "}"] {
+            assert_eq!(end_of(text.as_bytes(), 1), None, "{text}");
+        }
+        assert_eq!(end_of("[".repeat(DEPTH_MAX + 1).as_bytes(), 1 << 20), None);
+    }
+}

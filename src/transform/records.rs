@@ -1,0 +1,415 @@
+//! A chunk as records: each one taken into columns, or refused.
+//!
+//! A fault inside a record rejects that record. A fault that loses the boundary between records fails
+//! the page, and then none of its records counts.
+
+use super::chunk::{Chunk, ChunkEnd, Content, Place};
+use super::decode::{Decoder, Tail};
+use super::layout::{BYTE_ORDER_MARK, Layout, layout_of};
+use super::reader::{Fault, FaultKind, Reader};
+use super::walk::Walk;
+use crate::config::TransformConfig;
+use crate::model::{FieldFeatures, PageBatch, PageFault, RawRecord, Received, Reject};
+use crate::pointer;
+use crate::schema::Kinds;
+
+/// A batch of a chunk's records.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The records; their indexes are counted from the begin of what was decoded.
+    pub batch: PageBatch,
+    /// What is left of the chunk, where its columns would have grown too large for one batch.
+    pub rest: Option<Chunk>,
+}
+
+/// The page fails in this chunk.
+#[derive(Debug)]
+pub struct ChunkFault {
+    reason: String,
+    /// Records before the fault, in what was decoded.
+    record_count: u64,
+    byte_offset: u64,
+    received: Received,
+}
+
+impl ChunkFault {
+    /// The fault of the page, in which so many records stand before this chunk.
+    pub fn in_page(self, records_before: u64) -> PageFault {
+        let record = records_before + self.record_count;
+        let place = if record > 0 { format!("record {record}: ") } else { String::new() };
+        PageFault {
+            reason: format!("{place}{}", self.reason),
+            byte_offset: Some(self.byte_offset),
+            received: Some(self.received),
+            answered: true,
+        }
+    }
+}
+
+/// Decodes a chunk into columns, features and rejects.
+///
+/// # Errors
+/// The page is no JSON of a known shape, or the boundary between its records is lost.
+pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFault> {
+    let Chunk { content, offset, trace } = chunk;
+    let fault_in = |body: &[u8], fault: &Fault, record_count: u64| ChunkFault {
+        reason: located(fault),
+        record_count,
+        byte_offset: offset + fault.position as u64,
+        received: trace.clone().map_or_else(|| Received::of(body), |trace| trace.finish()),
+    };
+    let (bytes, start, place, end) = match content {
+        Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
+        Content::Oversize { size, sha256 } => {
+            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config);
+            records.reject_oversize(0, RawRecord::Digest { size, sha256 });
+            return Ok(Decoded { batch: records.finish(false), rest: None });
+        }
+        Content::Records { bytes, start, place, end } => (bytes, start, place, end),
+    };
+    let mut records = Records::new(&bytes, start, offset, end, config);
+    let taken = records.take(start, place, config);
+    let stopped = match taken {
+        Ok(stopped) => stopped,
+        // The writer refuses the batch by its columns, with their names.
+        Err(_) if records.decoder.has_too_many_columns() => None,
+        Err(fault) => {
+            let record_count = records.index;
+            return Err(fault_in(&bytes, &fault, record_count));
+        }
+    };
+    // Whether the page may be one object around its records, which `--records` would find.
+    let may_hint = trace.is_none()
+        && start == 0
+        && stopped.is_none()
+        && config.records.is_none()
+        && Reader::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)).peek_token() == Some(b'{');
+    let batch = records.finish(may_hint);
+    let rest = stopped.map(|(start, place)| {
+        let content = Content::Records { bytes, start, place, end };
+        Chunk { content, offset, trace }
+    });
+    Ok(Decoded { batch, rest })
+}
+
+fn located(fault: &Fault) -> String {
+    if fault.pointer.is_empty() {
+        fault.reason.clone()
+    } else {
+        format!("{}: {}", fault.pointer, fault.reason)
+    }
+}
+
+/// The records of one chunk, as they are taken from its bytes.
+struct Records<'a> {
+    bytes: &'a [u8],
+    /// Where the bytes begin in the body of the page.
+    offset: u64,
+    end: ChunkEnd,
+    bytes_are_utf8: bool,
+    record_bytes_max: usize,
+    decoder: Decoder,
+    rejects: Vec<Reject>,
+    /// Index of the record that is next.
+    index: u64,
+    /// Up to here the bytes outside records are known to be UTF-8.
+    utf8_checked_to: usize,
+}
+
+type Taken = Result<(), Box<Fault>>;
+/// Where it was stopped, if the batch became too large: what is next stands at this place.
+type TakenUpTo = Result<Option<(usize, Place)>, Box<Fault>>;
+
+impl<'a> Records<'a> {
+    fn new(bytes: &'a [u8], start: usize, offset: u64, end: ChunkEnd, config: &TransformConfig) -> Self {
+        Self {
+            bytes,
+            offset,
+            end,
+            bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
+            record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
+            decoder: Decoder::new(&config.features),
+            rejects: Vec::new(),
+            index: 0,
+            utf8_checked_to: start,
+        }
+    }
+
+    fn take(&mut self, start: usize, place: Place, config: &TransformConfig) -> TakenUpTo {
+        let layout = match place {
+            Place::Begin(layout) => layout,
+            Place::Unknown(form) => {
+                let layout = layout_of(self.bytes, true, form, config.records.as_ref())?;
+                layout.expect("the layout of a whole page is known")
+            }
+            Place::Lines => return self.take_lines(start),
+            Place::Walk(walk) => return self.take_walked(start, walk),
+        };
+        let start = if self.bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        match layout {
+            Layout::Nothing => Ok(None),
+            Layout::Lines => self.take_lines(start),
+            Layout::Walked(layout) => self.take_walked(start, Walk::new(layout)),
+        }
+    }
+
+    /// Takes the records that `walk` leads to, from `start` on.
+    fn take_walked(&mut self, start: usize, mut walk: Walk) -> TakenUpTo {
+        let mut reader = Reader::at(self.bytes, start);
+        while walk.lead_to_record(&mut reader, self.end.is_last())? {
+            if self.decoder.is_full() {
+                return Ok(Some((reader.position(), Place::Walk(walk))));
+            }
+            let start = reader.position();
+            match self.take_record(&mut reader) {
+                Err(fault)
+                    if fault.kind == FaultKind::UnexpectedEnd
+                        && walk.is_of_documents()
+                        && self.page_may_be_cut() =>
+                {
+                    self.reject(start, self.bytes.trim_ascii_end().len(), *fault);
+                    return Ok(None);
+                }
+                Err(fault) if fault.kind == FaultKind::BatchFull => {
+                    return Ok(Some((start, Place::Walk(walk))));
+                }
+                taken => taken?,
+            }
+            walk.pass_record();
+        }
+        self.check_utf8_up_to(self.bytes.len())?;
+        Ok(None)
+    }
+
+    /// Whether the page may end inside a record of its own and be complete all the same.
+    fn page_may_be_cut(&self) -> bool {
+        self.end == ChunkEnd::Page { is_proven: true }
+    }
+
+    /// Takes one record a line, from `start` on.
+    fn take_lines(&mut self, start: usize) -> TakenUpTo {
+        let mut line_start = start;
+        while line_start < self.bytes.len() {
+            if self.decoder.is_full() {
+                return Ok(Some((line_start, Place::Lines)));
+            }
+            let rest = &self.bytes[line_start..];
+            let newline = memchr::memchr(b'\n', rest);
+            let line = &rest[..newline.unwrap_or(rest.len())];
+            match self.take_line(line, line_start, newline.is_some()) {
+                Err(fault) if fault.kind == FaultKind::BatchFull => {
+                    return Ok(Some((line_start, Place::Lines)));
+                }
+                taken => taken?,
+            }
+            line_start += line.len() + 1;
+        }
+        // Every byte was a record's, or white space.
+        Ok(None)
+    }
+
+    fn take_line(&mut self, line: &'a [u8], line_start: usize, is_terminated: bool) -> Taken {
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
+        let Some(indent) = line.iter().position(|byte| !is_space(byte)) else { return Ok(()) };
+        let end = line.iter().rposition(|byte| !is_space(byte)).map_or(indent, |last| last + 1);
+        let record = &line[indent..end];
+        let start = line_start + indent;
+        if record.len() > self.record_bytes_max && (is_terminated || self.page_may_be_cut()) {
+            self.reject_oversize(start, RawRecord::digest_of(record));
+            return Ok(());
+        }
+        let taken = match self.check_utf8(record) {
+            Ok(()) => self.decoder.take_record(&mut Reader::new(record), Tail::Nothing),
+            Err(fault) => Err(fault),
+        };
+        match taken {
+            Ok(()) => self.index += 1,
+            Err(fault) if fault.kind == FaultKind::BatchFull => return Err(fault),
+            Err(fault) if fault.kind == FaultKind::ColumnsLimit => {
+                self.index += 1;
+                return Err(fault);
+            }
+            Err(mut fault) if !is_terminated && !self.page_may_be_cut() => {
+                fault.position += start;
+                fault
+                    .reason
+                    .push_str("; the page ended in this line and nothing proves that it was complete");
+                return Err(fault);
+            }
+            Err(mut fault) => {
+                fault.position += start;
+                self.reject(start, line_start + end, *fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the record that is next and stands in a larger text.
+    fn take_record(&mut self, reader: &mut Reader<'a>) -> Taken {
+        let start = reader.clone();
+        let first = reader.position();
+        if self.bytes.len() > self.record_bytes_max {
+            self.check_utf8_up_to(first)?;
+            reader.skip_value()?;
+            let record = &self.bytes[first..reader.position()];
+            if record.len() > self.record_bytes_max {
+                self.utf8_checked_to = reader.position();
+                self.reject_oversize(first, RawRecord::digest_of(record));
+                return Ok(());
+            }
+            *reader = start.clone();
+        }
+        let taken = if self.bytes_are_utf8 {
+            self.decoder.take_record(reader, Tail::Any)
+        } else {
+            self.check_utf8_up_to(first)?;
+            reader.skip_value()?;
+            self.utf8_checked_to = reader.position();
+            self.check_utf8(&self.bytes[first..reader.position()]).and_then(|()| {
+                *reader = start.clone();
+                self.decoder.take_record(reader, Tail::Any)
+            })
+        };
+        match taken {
+            Ok(()) => {
+                self.index += 1;
+                Ok(())
+            }
+            Err(fault) if fault.kind == FaultKind::ColumnsLimit => {
+                self.index += 1;
+                Err(fault)
+            }
+            Err(fault) if fault.kind == FaultKind::Value => {
+                *reader = start;
+                reader.skip_value()?;
+                self.reject(first, reader.position(), *fault);
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Checks the bytes between the last record and `end`, which are outside records.
+    fn check_utf8_up_to(&mut self, end: usize) -> Taken {
+        let start = self.utf8_checked_to;
+        self.utf8_checked_to = end;
+        self.check_utf8(&self.bytes[start..end]).map_err(|mut fault| {
+            fault.position += start;
+            fault
+        })
+    }
+
+    fn check_utf8(&self, record: &[u8]) -> Taken {
+        if self.bytes_are_utf8 {
+            return Ok(());
+        }
+        match std::str::from_utf8(record) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let position = error.valid_up_to();
+                let reason = format!("expected UTF-8, got byte 0x{:02x}", record[position]);
+                Err(Fault::new(FaultKind::Value, position, reason))
+            }
+        }
+    }
+
+    fn reject(&mut self, start: usize, end: usize, mut fault: Fault) {
+        if fault.kind != FaultKind::Value {
+            fault.reason = format!("{} at byte {} of the record", fault.reason, fault.position - start);
+        }
+        let raw = RawRecord::Bytes(self.bytes[start..end].to_vec());
+        self.push_reject(start, fault.pointer, fault.reason, raw);
+    }
+
+    #[cold]
+    fn reject_oversize(&mut self, start: usize, raw: RawRecord) {
+        let most = self.record_bytes_max;
+        let reason =
+            format!("expected a record of at most {most} bytes (--max-record-bytes), got {}", raw.size());
+        self.push_reject(start, String::new(), reason, raw);
+    }
+
+    fn push_reject(&mut self, start: usize, pointer: String, reason: String, raw: RawRecord) {
+        let byte_offset = self.offset + start as u64;
+        self.rejects.push(Reject { record: self.index, byte_offset, pointer, reason, raw });
+        self.index += 1;
+    }
+
+    fn finish(self, may_hint: bool) -> PageBatch {
+        let row_count = self.decoder.record_count();
+        let (records, values, duplicate_key_count) = self.decoder.into_parts();
+        let (columns, shape) = records.freeze_records();
+        let mut overflow_count = 0;
+        let features = values
+            .into_columns()
+            .into_iter()
+            .map(|(columns, is_seen)| {
+                overflow_count += columns.overflow_count();
+                let finished =
+                    is_seen.then(|| columns.finish().into_iter().map(|(_, array)| array).collect());
+                FieldFeatures { is_seen, columns: finished.unwrap_or_default() }
+            })
+            .collect();
+        let is_one_record = row_count == 1 && self.rejects.is_empty();
+        let mut arrays_of_objects = shape.fields.iter().filter(|(_, field)| {
+            field.element.as_ref().is_some_and(|element| element.kinds.has(Kinds::OBJECT))
+        });
+        let records_hint = match (arrays_of_objects.next(), arrays_of_objects.next()) {
+            (Some((name, _)), None) if is_one_record && may_hint => Some(pointer::show([name.as_ref()])),
+            _ => None,
+        };
+        PageBatch {
+            record_count: self.index,
+            row_count,
+            shape,
+            columns,
+            features,
+            rejects: self.rejects,
+            duplicate_key_count,
+            overflow_count,
+            records_hint,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DeclaredForm;
+    use crate::schema::LEAF_COLUMNS_MAX;
+
+    /// Decodes a page of lines, batch by batch.
+    fn batches(body: String) -> Vec<PageBatch> {
+        let mut next = Some(Chunk::whole(body.into(), DeclaredForm::Ndjson, true));
+        let mut batches = Vec::new();
+        while let Some(chunk) = next.take() {
+            let decoded = decode(chunk, &TransformConfig::default()).unwrap();
+            batches.push(decoded.batch);
+            next = decoded.rest;
+        }
+        batches
+    }
+
+    #[test]
+    fn columns_that_would_fill_the_memory_are_cut_into_batches() {
+        // 1.4 MB as text: a thousand columns, and then half a million rows of nothing.
+        let keys: Vec<_> = (0..1000).map(|key| format!("\"k{key}\":1")).collect();
+        let wide = format!("{{{}}}\n", keys.join(","));
+        for body in [wide.clone() + &"{}\n".repeat(500_000), "{}\n".repeat(500_000) + &wide] {
+            let batches = batches(body);
+            assert_eq!(batches.iter().map(|batch| batch.row_count).sum::<usize>(), 500_001);
+            for batch in batches {
+                assert!(batch.row_count * batch.columns.len() * 8 < 9 << 20, "{} rows", batch.row_count);
+            }
+        }
+    }
+
+    #[test]
+    fn page_with_too_many_columns_goes_to_the_writer_that_names_them() {
+        let lines: Vec<_> = (0..9000).map(|key| format!("{{\"k{key}\":1}}")).collect();
+        let batches = batches(lines.join("\n"));
+        let columns = batches.iter().map(|batch| batch.shape.fields.len()).max();
+        assert!(columns.is_some_and(|count| count > 1000), "{columns:?} of {LEAF_COLUMNS_MAX}");
+        assert!(batches.iter().all(|batch| batch.record_count == batch.row_count as u64));
+    }
+}

@@ -1,0 +1,245 @@
+//! The way to the records of a page that is not lines: an array, documents, or arrays behind `--records`.
+//!
+//! A walk stands somewhere in the text around the records and leads from one to the next, checking all
+//! that it passes. It can be put aside before any record and taken up in the next chunk. It never looks
+//! into a record.
+
+use std::sync::Arc;
+
+use super::reader::{Fault, FaultKind, Read, Reader};
+use crate::pointer;
+
+/// Where in the text around the records.
+#[derive(Debug, Clone)]
+pub(super) struct Walk {
+    layout: WalkedLayout,
+    /// The objects and arrays that lead to the records, outermost first.
+    levels: Vec<Level>,
+    spot: Spot,
+    /// Where the document began, in the bytes of the chunk that it began in.
+    document_start: usize,
+}
+
+/// How records stand in a page that is not lines.
+#[derive(Debug, Clone)]
+pub(super) enum WalkedLayout {
+    /// One array, each element a record.
+    Array,
+    /// Documents behind each other, each a record.
+    Documents,
+    /// Documents behind each other, the records where these reference tokens lead.
+    Envelopes(Arc<[String]>),
+}
+
+#[derive(Debug, Clone)]
+struct Level {
+    is_object: bool,
+    /// Elements passed, in an array.
+    index: usize,
+    is_found: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spot {
+    /// Between documents.
+    Between,
+    /// Before a value on the way, behind the levels.
+    Value,
+    /// Before a member or element of the innermost level, or its end if it is the first.
+    Member { is_first: bool },
+    /// Behind a member or element of the innermost level.
+    BehindMember,
+    /// Before a record in the array of records, or its end if it is the first.
+    Element { is_first: bool },
+    /// Behind a record in the array of records.
+    BehindElement,
+    /// Before the only record that the pointer leads to.
+    Single,
+    /// Behind the array that is the whole page.
+    BehindAll,
+}
+
+impl Walk {
+    /// A walk that stands before the first document.
+    pub(super) fn new(layout: WalkedLayout) -> Self {
+        Self { layout, levels: Vec::new(), spot: Spot::Between, document_start: 0 }
+    }
+
+    /// Whether the records are documents of their own, so that the end of the page may cut one.
+    pub(super) fn is_of_documents(&self) -> bool {
+        matches!(self.layout, WalkedLayout::Documents)
+    }
+
+    /// Leads `reader` to the next record. Returns whether there is one in its bytes; `is_last` says that no
+    /// bytes follow them.
+    ///
+    /// # Errors
+    /// The text around the records is no JSON, or the pointer finds nothing in a document.
+    #[inline]
+    pub(super) fn lead_to_record(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Read<bool> {
+        loop {
+            match self.spot {
+                Spot::BehindElement => {
+                    if reader.goes_on(b']')? {
+                        self.spot = Spot::Element { is_first: false };
+                    } else {
+                        self.end_array()?;
+                    }
+                }
+                Spot::Element { is_first } => match reader.peek_token() {
+                    Some(b']') if is_first => {
+                        reader.bump();
+                        self.end_array()?;
+                    }
+                    None if !is_last => return Ok(false),
+                    _ => return Ok(true),
+                },
+                Spot::Between => {
+                    if reader.peek_token().is_none() {
+                        return Ok(false);
+                    }
+                    self.document_start = reader.position();
+                    match self.layout {
+                        WalkedLayout::Documents => return Ok(true),
+                        WalkedLayout::Envelopes(_) => self.spot = Spot::Value,
+                        WalkedLayout::Array => {
+                            reader.bump();
+                            self.spot = Spot::Element { is_first: true };
+                        }
+                    }
+                }
+                Spot::BehindAll => {
+                    return match reader.peek_token() {
+                        None => Ok(false),
+                        Some(_) => Err(reader.expected("the end of the page behind its array")),
+                    };
+                }
+                Spot::Single => return Ok(true),
+                Spot::Value => self.pass_value(reader)?,
+                Spot::Member { is_first } => self.pass_member(reader, is_first)?,
+                Spot::BehindMember => {
+                    let level = self.levels.last_mut().expect("a member stands in a level");
+                    level.index += 1;
+                    let close = if level.is_object { b'}' } else { b']' };
+                    if reader.goes_on(close)? {
+                        self.spot = Spot::Member { is_first: false };
+                    } else {
+                        self.end_level()?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says that the record which [`Self::lead_to_record`] led to was taken.
+    pub(super) fn pass_record(&mut self) {
+        match self.spot {
+            Spot::Element { .. } => self.spot = Spot::BehindElement,
+            Spot::Single => self.end_value(true).expect("the pointer found something"),
+            _ => {}
+        }
+    }
+
+    fn tokens(&self) -> &[String] {
+        match &self.layout {
+            WalkedLayout::Envelopes(tokens) => tokens,
+            WalkedLayout::Array | WalkedLayout::Documents => &[],
+        }
+    }
+
+    fn pass_value(&mut self, reader: &mut Reader<'_>) -> Read<()> {
+        let first_byte = reader.peek_token();
+        if self.levels.len() == self.tokens().len() {
+            match first_byte {
+                Some(b'[') => {
+                    reader.bump();
+                    self.spot = Spot::Element { is_first: true };
+                }
+                Some(b'{') => self.spot = Spot::Single,
+                Some(b'n') => {
+                    reader.literal("null")?;
+                    self.end_value(true)?;
+                }
+                _ => return Err(reader.expected("an array of records where --records points")),
+            }
+            return Ok(());
+        }
+        match first_byte {
+            Some(open @ (b'{' | b'[')) => {
+                reader.bump();
+                self.levels.push(Level { is_object: open == b'{', index: 0, is_found: false });
+                self.spot = Spot::Member { is_first: true };
+                Ok(())
+            }
+            _ => {
+                reader.skip_value()?;
+                self.end_value(false)
+            }
+        }
+    }
+
+    fn pass_member(&mut self, reader: &mut Reader<'_>, is_first: bool) -> Read<()> {
+        let depth = self.levels.len();
+        let level = self.levels.last().expect("a member stands in a level");
+        let (is_object, index, is_found) = (level.is_object, level.index, level.is_found);
+        if is_first && reader.peek_token() == Some(if is_object { b'}' } else { b']' }) {
+            reader.bump();
+            return self.end_level();
+        }
+        let token = &self.tokens()[depth - 1];
+        let is_wanted = if is_object {
+            if reader.peek_token() != Some(b'"') {
+                return Err(reader.expected("a key in quotes"));
+            }
+            let position = reader.position();
+            let is_wanted = *reader.string()? == *token.as_bytes();
+            reader.take_colon()?;
+            if is_wanted && is_found {
+                // The last one would win, but the first one's records are taken already.
+                let reason = format!("expected `{token}` once where --records points, got it twice");
+                return Err(Fault::new(FaultKind::Value, position, reason));
+            }
+            is_wanted
+        } else {
+            *token == index.to_string()
+        };
+        if is_wanted {
+            self.spot = Spot::Value;
+        } else {
+            reader.skip_value()?;
+            self.spot = Spot::BehindMember;
+        }
+        Ok(())
+    }
+
+    fn end_array(&mut self) -> Read<()> {
+        match self.layout {
+            WalkedLayout::Envelopes(_) => self.end_value(true),
+            WalkedLayout::Array | WalkedLayout::Documents => {
+                self.spot = Spot::BehindAll;
+                Ok(())
+            }
+        }
+    }
+
+    fn end_level(&mut self) -> Read<()> {
+        let level = self.levels.pop().expect("a level ends");
+        self.end_value(level.is_found)
+    }
+
+    /// A value on the way is passed; in it the pointer found something, or not.
+    fn end_value(&mut self, is_found: bool) -> Read<()> {
+        if let Some(level) = self.levels.last_mut() {
+            level.is_found |= is_found;
+            self.spot = Spot::BehindMember;
+            return Ok(());
+        }
+        self.spot = Spot::Between;
+        if is_found {
+            return Ok(());
+        }
+        let shown = pointer::show(self.tokens().iter().map(String::as_str));
+        let reason = format!("--records {shown} finds nothing in the page");
+        Err(Fault::new(FaultKind::Value, self.document_start, reason))
+    }
+}
