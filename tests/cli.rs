@@ -4,14 +4,20 @@
 
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/disk.rs"]
+mod disk;
 #[path = "cli/drift.rs"]
 mod drift;
 #[path = "cli/features.rs"]
 mod features;
+#[path = "cli/forms.rs"]
+mod forms;
 #[path = "cli/identity.rs"]
 mod identity;
 #[path = "cli/kill.rs"]
 mod kill;
+#[path = "cli/large.rs"]
+mod large;
 #[path = "cli/lock.rs"]
 mod lock;
 #[path = "cli/memory.rs"]
@@ -20,6 +26,8 @@ mod memory;
 mod misuse;
 #[path = "cli/order.rs"]
 mod order;
+#[path = "cli/oversize.rs"]
+mod oversize;
 #[path = "cli/publish.rs"]
 mod publish;
 #[path = "cli/records.rs"]

@@ -125,6 +125,11 @@ impl Held {
         self.0.write_all(body.as_bytes()).unwrap();
     }
 
+    /// Sends these bytes, head and all, and closes the connection. The run may go away before it has them all.
+    pub(crate) fn send(mut self, answer: &[u8]) {
+        let _ = self.0.write_all(answer);
+    }
+
     /// Begins an answer that never ends.
     pub(crate) fn begin(&mut self, body: &str) {
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
