@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::layout::{BYTE_ORDER_MARK, Layout, layout_of, layout_of_oversize};
-use super::oversize::{OversizeRecord, RecordEnd, ValueEnd};
+use super::oversize::{OversizeValue, ValueEnd};
 use super::reader::{Fault, FaultKind, Reader};
-use super::walk::Walk;
+use super::walk::{Next, Walk};
 use crate::config::TransformConfig;
 use crate::model::{DeclaredForm, Received, RunningTrace};
 
@@ -49,10 +49,10 @@ enum Scan {
         border: Option<(usize, Walk)>,
     },
     Oversize {
-        record: OversizeRecord,
+        value: OversizeValue,
         /// Where it begins in the body.
         start: u64,
-        /// The walk, standing before the record; `None` among lines.
+        /// The walk, standing before the value; `None` among lines.
         walk: Option<Walk>,
     },
 }
@@ -63,12 +63,22 @@ enum Found {
     Border(usize, Place),
     /// Not enough bytes yet.
     Nothing,
-    /// The first record of the buffer is larger than a record may be.
-    Oversize(RecordEnd, Option<Walk>),
+    /// The buffer begins with a value that is larger than a record may be.
+    Oversize(ValueEnd, Option<Walk>),
     /// The text is broken: the decoder will say where.
     Broken,
     /// There is no record for longer than a record may be.
     Lost(Box<Fault>),
+}
+
+/// What became of a value that is too large to be kept.
+enum Passed {
+    /// Not all of it has arrived.
+    Nothing,
+    /// It was a record, or broke the page: the chunk that tells of it.
+    Chunk(Box<Chunk>),
+    /// It was none, and is over.
+    Foreign,
 }
 
 impl Cutter {
@@ -117,7 +127,11 @@ impl Cutter {
                 return None;
             }
             if let Scan::Oversize { .. } = self.scan {
-                return self.pass_oversize(end);
+                match self.pass_oversize(end) {
+                    Passed::Chunk(chunk) => return Some(*chunk),
+                    Passed::Foreign => continue,
+                    Passed::Nothing => return None,
+                }
             }
             if self.buffer.len() <= self.config.chunk_bytes {
                 self.wanted_bytes = self.config.chunk_bytes + 1;
@@ -125,9 +139,9 @@ impl Cutter {
             }
             match self.find_border(is_all) {
                 Found::Border(border, next) => return Some(self.cut_at(border, next)),
-                Found::Oversize(record_end, walk) => {
-                    let (record, start) = (OversizeRecord::new(record_end), self.offset);
-                    self.scan = Scan::Oversize { record, start, walk };
+                Found::Oversize(value_end, walk) => {
+                    let (value, start) = (OversizeValue::new(value_end), self.offset);
+                    self.scan = Scan::Oversize { value, start, walk };
                 }
                 Found::Lost(fault) => return Some(self.lost(fault, self.offset)),
                 Found::Broken => return Some(self.cut_rest(ChunkEnd::Page { is_proven: false })),
@@ -150,6 +164,10 @@ impl Cutter {
 
     fn find_border(&mut self, is_all: bool) -> Found {
         if let Scan::Unknown = self.scan {
+            if is_blank(&self.buffer) {
+                self.place = Place::Begin(Layout::Nothing);
+                return Found::Border(self.buffer.len(), Place::Unknown(self.form));
+            }
             let layout = layout_of(&self.buffer, is_all, self.form, self.config.records.as_ref());
             let layout = match layout {
                 Ok(Some(layout)) => layout,
@@ -183,12 +201,16 @@ impl Cutter {
     }
 
     /// Cuts off the buffer up to `border`; the rest begins at `next`.
-    fn cut_at(&mut self, border: usize, next: Place) -> Chunk {
+    fn cut_at(&mut self, border: usize, mut next: Place) -> Chunk {
         let rest = self.buffer[border..].to_vec();
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(border);
-        if let Scan::Walk { position, .. } = &mut self.scan {
+        if let Scan::Walk { walk, position, .. } = &mut self.scan {
             *position -= border;
+            walk.rebase(border);
+        }
+        if let Place::Walk(walk) = &mut next {
+            walk.rebase(border);
         }
         self.chunk(bytes, next, ChunkEnd::Record)
     }
@@ -213,45 +235,49 @@ impl Cutter {
         Chunk { content: Content::Records { bytes, start: 0, place, end }, offset, trace }
     }
 
-    /// Takes what has arrived of a record that is too large to be kept; the chunk that tells of it once it is
-    /// over.
-    fn pass_oversize(&mut self, end: ChunkEnd) -> Option<Chunk> {
-        let Scan::Oversize { record, start, walk } = &mut self.scan else {
+    /// Takes what has arrived of a value that is too large to be kept.
+    fn pass_oversize(&mut self, end: ChunkEnd) -> Passed {
+        let Scan::Oversize { value, start, walk } = &mut self.scan else {
             unreachable!("the caller has looked")
         };
         let start = *start;
-        let (length, is_over) = match record.take(&self.buffer) {
+        let (length, is_over) = match value.take(&self.buffer) {
             Ok(taken) => taken,
-            Err(fault) => return Some(self.lost(fault, start)),
+            Err(fault) => return Passed::Chunk(Box::new(self.lost(fault, start))),
         };
         self.trace.update(&self.buffer[..length]);
         self.buffer.drain(..length);
         self.offset += length as u64;
+        if let Some(walk) = walk {
+            walk.rebase(length);
+        }
         self.wanted_bytes = self.config.chunk_bytes + 1;
         if !is_over && !end.is_last() {
-            return None;
+            return Passed::Nothing;
         }
         // A record of its own may be unfinished where the end of the page is proven.
-        let is_record = is_over
+        let is_whole = is_over
             || end == (ChunkEnd::Page { is_proven: true }) && walk.as_ref().is_none_or(Walk::is_of_documents);
-        if !is_record {
-            let fault = record.unexpected_end();
-            return Some(self.lost(fault, start));
+        if !is_whole {
+            let fault = value.unexpected_end();
+            return Passed::Chunk(Box::new(self.lost(fault, start)));
         }
-        let next = walk.take().map_or(Scan::Lines, |mut walk| {
-            walk.pass_record();
-            self.place = Place::Walk(walk.clone());
-            Scan::Walk { walk, position: 0, border: None }
-        });
-        let Scan::Oversize { record, .. } = std::mem::replace(&mut self.scan, next) else {
+        let mut walk = walk.take();
+        let is_foreign = walk.as_ref().is_some_and(Walk::is_before_foreign);
+        if let Some(Err(fault)) = walk.as_mut().map(Walk::pass) {
+            return Passed::Chunk(Box::new(self.lost(fault, start)));
+        }
+        self.place = walk.clone().map_or(Place::Lines, Place::Walk);
+        let next = walk.map_or(Scan::Lines, |walk| Scan::Walk { walk, position: 0, border: None });
+        let Scan::Oversize { value, .. } = std::mem::replace(&mut self.scan, next) else {
             unreachable!("it was one above")
         };
-        let (size, sha256) = record.finish();
-        Some(Chunk {
-            content: Content::Oversize { size, sha256 },
-            offset: start,
-            trace: Some(self.trace.clone()),
-        })
+        if is_foreign {
+            return Passed::Foreign;
+        }
+        let (size, sha256) = value.finish();
+        let content = Content::Oversize { size, sha256 };
+        Passed::Chunk(Box::new(Chunk { content, offset: start, trace: Some(self.trace.clone()) }))
     }
 
     /// The chunk that fails the page, at a fault whose position is counted from `start` in the body.
@@ -265,16 +291,21 @@ impl Cutter {
 
 fn find_line(buffer: &[u8], config: &TransformConfig) -> Found {
     let (within, behind) = buffer.split_at(config.chunk_bytes);
-    let newline = memchr::memrchr(b'\n', within)
-        .or_else(|| memchr::memchr(b'\n', behind).map(|length| within.len() + length));
-    let blank = buffer.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    if let Some(newline) = memchr::memrchr(b'\n', within) {
+        return Found::Border(newline + 1, Place::Lines);
+    }
+    let newline = memchr::memchr(b'\n', behind).map(|length| within.len() + length);
+    let line = &buffer[..newline.unwrap_or(buffer.len())];
+    let blank = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    if (line.len() - blank) as u64 > config.record_bytes_max {
+        return match blank {
+            0 => Found::Oversize(ValueEnd::Newline, None),
+            _ => Found::Border(blank, Place::Lines),
+        };
+    }
     match newline {
         Some(newline) => Found::Border(newline + 1, Place::Lines),
         None if blank == buffer.len() => Found::Border(blank, Place::Lines),
-        None if (buffer.len() - blank) as u64 > config.record_bytes_max => match blank {
-            0 => Found::Oversize(RecordEnd::Newline, None),
-            _ => Found::Border(blank, Place::Lines),
-        },
         None => Found::Nothing,
     }
 }
@@ -291,24 +322,35 @@ fn find_record(
     let border_or = |border: &mut Option<(usize, Walk)>, otherwise: Found| {
         border.take().map_or(otherwise, |(border, walk)| Found::Border(border, Place::Walk(walk)))
     };
+    let is_oversize = |start: usize, end: usize| (end - start) as u64 > config.record_bytes_max;
     loop {
         let mut ahead = walk.clone();
-        match ahead.lead_to_record(&mut reader, true) {
-            Ok(true) => {}
+        match ahead.lead(&mut reader, true) {
+            Ok(Next::Record | Next::Foreign) => {}
             Err(fault) if fault.kind != FaultKind::UnexpectedEnd || is_all => {
                 return border_or(border, Found::Broken);
             }
-            _ if is_all || (buffer.len() - *position) as u64 <= config.record_bytes_max => {
-                return border_or(border, Found::Nothing);
+            _ if is_all || !is_oversize(*position, buffer.len()) => return border_or(border, Found::Nothing),
+            // Blank bytes behind all records so far: they need not be kept.
+            Ok(Next::End) => {
+                (*walk, *position) = (ahead, buffer.len());
+                return border_or(border, Found::Border(buffer.len(), Place::Walk(walk.clone())));
+            }
+            _ if is_blank(&buffer[*position..]) => {
+                *position = buffer.len();
+                return border_or(border, Found::Border(buffer.len(), Place::Walk(walk.clone())));
             }
             _ => {
                 let most = config.record_bytes_max;
-                let reason = format!("expected a record within {most} bytes (--max-record-bytes), got none");
-                let fault = Fault::new(FaultKind::Value, *position, reason);
-                return border_or(border, Found::Lost(fault));
+                let reason = format!("expected a value within {most} bytes (--max-record-bytes), got none");
+                return border_or(border, Found::Lost(Fault::new(FaultKind::Value, *position, reason)));
             }
         }
         let start = reader.position();
+        if reader.rest_bytes() == 0 && !is_all && !is_oversize(*position, start) {
+            // What comes next may end the array as well.
+            return border_or(border, Found::Nothing);
+        }
         (*walk, *position) = (ahead, start);
         if start > config.chunk_bytes {
             let (border, walk) = border.take().unwrap_or_else(|| (start, walk.clone()));
@@ -317,20 +359,111 @@ fn find_record(
         if start > 0 {
             *border = Some((start, walk.clone()));
         }
-        match reader.skip_value() {
-            // The end of a number is only known by what follows it.
-            Ok(()) if is_all || reader.rest_bytes() > 0 => {
-                walk.pass_record();
-                *position = reader.position();
-            }
+        let skipped = reader.skip_value();
+        // The end of a number is only known by what follows it.
+        let is_whole = skipped.is_ok() && (is_all || reader.rest_bytes() > 0);
+        let end = if is_whole { reader.position() } else { buffer.len() };
+        match skipped {
             Err(fault) if fault.kind != FaultKind::UnexpectedEnd => return border_or(border, Found::Broken),
             // The next border, if there is one, is behind the chunk.
-            _ if border.is_some() => return border_or(border, Found::Nothing),
-            _ if (buffer.len() - start) as u64 > config.record_bytes_max => {
-                let end = RecordEnd::Value(ValueEnd::new());
-                return Found::Oversize(end, Some(walk.clone()));
+            _ if end > config.chunk_bytes && border.is_some() => return border_or(border, Found::Nothing),
+            _ if end > config.chunk_bytes && is_oversize(start, end) => {
+                return Found::Oversize(ValueEnd::value(), Some(walk.clone()));
+            }
+            _ if is_whole => {
+                if walk.pass().is_err() {
+                    return border_or(border, Found::Broken);
+                }
+                *position = end;
             }
             _ => return Found::Nothing,
+        }
+    }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RawRecord;
+    use crate::transform::decode;
+
+    /// Cuts a page that arrives in pieces; its rows and the sizes of its oversize records, or its fault.
+    fn cut(body: &str, records: Option<&[&str]>, piece_bytes: usize) -> Result<(usize, Vec<u64>), String> {
+        let records = records.map(|tokens| tokens.iter().map(|token| (*token).to_owned()).collect());
+        let config =
+            TransformConfig { records, chunk_bytes: 64, record_bytes_max: 256, ..Default::default() };
+        let config = Arc::new(config);
+        let mut cutter = Cutter::new(&config, DeclaredForm::Unknown);
+        let mut chunks = Vec::new();
+        let mut most_bytes = 0;
+        for piece in body.as_bytes().chunks(piece_bytes) {
+            cutter.buffer().extend_from_slice(piece);
+            while cutter.bytes_wanted() == 0
+                && let Some(chunk) = cutter.cut(None)
+            {
+                chunks.push(chunk);
+            }
+            most_bytes = most_bytes.max(cutter.buffer().len());
+        }
+        chunks.extend(std::iter::from_fn(|| cutter.cut(Some(true))));
+        assert!(most_bytes < STEP_BYTES_MIN + 4000, "{most_bytes} bytes were held");
+        let (mut row_count, mut sizes) = (0, Vec::new());
+        for chunk in chunks {
+            let batch = decode(chunk, &config).map_err(|fault| fault.in_page(0).reason)?.batch;
+            row_count += batch.row_count;
+            sizes.extend(batch.rejects.iter().map(|reject| match &reject.raw {
+                RawRecord::Digest { size, .. } => *size,
+                RawRecord::Bytes(_) => panic!("{reject:?}"),
+            }));
+        }
+        Ok((row_count, sizes))
+    }
+
+    #[test]
+    fn record_beyond_the_limit_is_passed_in_every_layout() {
+        let large = format!("{{\"a\":\"{}\"}}", "x,]}\\\"".repeat(9000));
+        let size = large.len() as u64;
+        for piece_bytes in [50, 3000, 1 << 20] {
+            for (body, records) in [
+                (format!("{{\"a\":1}}\n{large}\n{{\"a\":2}}\n"), None),
+                (format!("[{{\"a\":1}},{large} , {{\"a\":2}}]"), None),
+                (format!("{{\"a\":1}}{{\"a\":2}}\n{large}"), None),
+                (format!("{{\"r\":[{{\"a\":1}},{{\"a\":2}},{large}]}}"), Some(&["r"][..])),
+            ] {
+                assert_eq!(cut(&body, records, piece_bytes), Ok((2, vec![size])), "{piece_bytes} {body:.30}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_around_the_records_may_be_of_any_size() {
+        let foreign = format!("[{}0]", "\"}]\",{\"r\":[{}]},".repeat(5000));
+        let members = "\"m\":{},".repeat(9000);
+        for body in [
+            format!("{{\"f\":{foreign},\"r\":[{{\"a\":1}}],\"g\":{foreign}}}"),
+            format!("{{{members}\"r\":[{{\"a\":1}}]}}"),
+            format!("{{{members}\"f\":{foreign},{members}\"r\":[{{\"a\":1}}],{members}\"n\":0}}"),
+        ] {
+            assert_eq!(cut(&body, Some(&["r"]), 3000), Ok((1, vec![])), "{body:.30}");
+            assert!(cut(&body, Some(&["none"]), 3000).unwrap_err().contains("finds nothing"));
+            assert!(cut(&body[..body.len() - 1], Some(&["r"]), 3000).is_err());
+        }
+    }
+
+    #[test]
+    fn blank_bytes_of_any_number_are_not_kept() {
+        let blank = " \r\n\t".repeat(30_000);
+        let body = format!("{blank}{{\"a\":1}}\n{blank}{{\"a\":2}}{blank}");
+        assert_eq!(cut(&body, None, 3000), Ok((2, vec![])));
+        for body in [
+            format!("{blank}[{blank}{{\"a\":1}},{blank}{{}}{blank}]{blank}"),
+            format!("{blank}{{}}{blank}{{}}"),
+        ] {
+            assert_eq!(cut(&body, None, 3000), Ok((2, vec![])));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Passes a record that is too large to be kept: finds its end, hashes it, keeps none of it.
+//! Passes a value that is too large to be kept: finds its end, hashes it, keeps none of it.
 //!
-//! The record is rejected whatever it holds, so only what tells its end is checked: strings, brackets and
-//! what stands between values.
+//! It is a record, which is rejected whatever it holds, or one that no record is taken from. So only what tells
+//! its end is checked: strings, brackets and what stands between values.
 
 use super::reader::{Fault, FaultKind, Read};
 use crate::digest::RunningDigest;
@@ -9,41 +9,48 @@ use crate::digest::RunningDigest;
 /// Deepest nesting that is followed: a stack of one byte a level stays small beside the record.
 const DEPTH_MAX: usize = 1 << 22;
 
-/// How the end of the record is told.
+/// How the end of a value is told.
 #[derive(Debug)]
-pub(super) enum RecordEnd {
+pub(super) enum ValueEnd {
     /// By a newline.
     Newline,
     /// By its last bracket, brace, quote or digit.
-    Value(ValueEnd),
+    Structure(Structure),
 }
 
-/// A record of which bytes have come and gone.
+impl ValueEnd {
+    /// The end of a value that stands in a larger text.
+    pub(super) fn value() -> Self {
+        Self::Structure(Structure { open: Vec::new(), expected: Expected::Value })
+    }
+}
+
+/// A value of which bytes have come and gone.
 #[derive(Debug)]
-pub(super) struct OversizeRecord {
-    end: RecordEnd,
+pub(super) struct OversizeValue {
+    end: ValueEnd,
     size: u64,
     digest: RunningDigest,
 }
 
-impl OversizeRecord {
-    pub(super) fn new(end: RecordEnd) -> Self {
+impl OversizeValue {
+    pub(super) fn new(end: ValueEnd) -> Self {
         Self { end, size: 0, digest: RunningDigest::default() }
     }
 
-    /// Takes the next bytes of the page. Returns how many of them belong to the record, and whether it ends
+    /// Takes the next bytes of the page. Returns how many of them belong to the value, and whether it ends
     /// behind them.
     ///
     /// # Errors
-    /// The text is no JSON. The position is counted from the begin of the record.
+    /// The text is no JSON. The position is counted from the begin of the value.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Read<(usize, bool)> {
         let (length, is_end) = match &mut self.end {
-            RecordEnd::Newline => match memchr::memchr(b'\n', bytes) {
+            ValueEnd::Newline => match memchr::memchr(b'\n', bytes) {
                 Some(length) => (length, true),
                 None => (bytes.len(), false),
             },
-            RecordEnd::Value(value) => {
-                value.find(bytes).map_err(|(at, expected)| self.syntax_fault(bytes, at, expected))?
+            ValueEnd::Structure(structure) => {
+                structure.find(bytes).map_err(|(at, expected)| self.syntax_fault(bytes, at, expected))?
             }
         };
         self.size += length as u64;
@@ -56,9 +63,9 @@ impl OversizeRecord {
         (self.size, self.digest.finish_hex())
     }
 
-    /// The fault of a page that ends in this record.
+    /// The fault of a page that ends in this value.
     pub(super) fn unexpected_end(&self) -> Box<Fault> {
-        let reason = "expected the rest of a record, got the end of the page";
+        let reason = "expected the rest of a value, got the end of the page";
         Fault::new(FaultKind::UnexpectedEnd, self.size as usize, reason)
     }
 
@@ -70,7 +77,7 @@ impl OversizeRecord {
 
 /// Finds the end of a JSON value in bytes that come in pieces.
 #[derive(Debug)]
-pub(super) struct ValueEnd {
+pub(super) struct Structure {
     /// One entry per open object or array: whether it is an object.
     open: Vec<bool>,
     expected: Expected,
@@ -96,11 +103,7 @@ enum Expected {
 
 type Stop = (usize, &'static str);
 
-impl ValueEnd {
-    pub(super) fn new() -> Self {
-        Self { open: Vec::new(), expected: Expected::Value }
-    }
-
+impl Structure {
     /// How many bytes belong to the value, and whether it ends behind them.
     fn find(&mut self, bytes: &[u8]) -> Result<(usize, bool), Stop> {
         let mut at = 0;
@@ -211,10 +214,10 @@ mod tests {
     use super::*;
 
     fn end_of(text: &[u8], piece_bytes: usize) -> Option<usize> {
-        let mut record = OversizeRecord::new(RecordEnd::Value(ValueEnd::new()));
+        let mut value = OversizeValue::new(ValueEnd::value());
         let mut total = 0;
         for piece in text.chunks(piece_bytes) {
-            let (length, is_end) = record.take(piece).ok()?;
+            let (length, is_end) = value.take(piece).ok()?;
             total += length;
             if is_end {
                 return Some(total);

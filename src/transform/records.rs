@@ -7,7 +7,7 @@ use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::decode::{Decoder, Tail};
 use super::layout::{BYTE_ORDER_MARK, Layout, layout_of};
 use super::reader::{Fault, FaultKind, Reader};
-use super::walk::Walk;
+use super::walk::{Next, Walk};
 use crate::config::TransformConfig;
 use crate::model::{FieldFeatures, PageBatch, PageFault, RawRecord, Received, Reject};
 use crate::pointer;
@@ -55,7 +55,7 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
     let fault_in = |body: &[u8], fault: &Fault, record_count: u64| ChunkFault {
         reason: located(fault),
         record_count,
-        byte_offset: offset + fault.position as u64,
+        byte_offset: offset.wrapping_add(fault.position as u64),
         received: trace.clone().map_or_else(|| Received::of(body), |trace| trace.finish()),
     };
     let (bytes, start, place, end) = match content {
@@ -156,7 +156,16 @@ impl<'a> Records<'a> {
     /// Takes the records that `walk` leads to, from `start` on.
     fn take_walked(&mut self, start: usize, mut walk: Walk) -> TakenUpTo {
         let mut reader = Reader::at(self.bytes, start);
-        while walk.lead_to_record(&mut reader, self.end.is_last())? {
+        loop {
+            match walk.lead(&mut reader, self.end.is_last())? {
+                Next::Record => {}
+                Next::Foreign => {
+                    reader.skip_value()?;
+                    walk.pass()?;
+                    continue;
+                }
+                Next::End => break,
+            }
             if self.decoder.is_full() {
                 return Ok(Some((reader.position(), Place::Walk(walk))));
             }
@@ -175,7 +184,7 @@ impl<'a> Records<'a> {
                 }
                 taken => taken?,
             }
-            walk.pass_record();
+            walk.pass()?;
         }
         self.check_utf8_up_to(self.bytes.len())?;
         Ok(None)

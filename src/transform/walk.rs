@@ -16,7 +16,7 @@ pub(super) struct Walk {
     /// The objects and arrays that lead to the records, outermost first.
     levels: Vec<Level>,
     spot: Spot,
-    /// Where the document began, in the bytes of the chunk that it began in.
+    /// Where the document began, counted from the begin of the chunk; one that began before wraps around.
     document_start: usize,
 }
 
@@ -29,6 +29,17 @@ pub(super) enum WalkedLayout {
     Documents,
     /// Documents behind each other, the records where these reference tokens lead.
     Envelopes(Arc<[String]>),
+}
+
+/// What a walk was led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A record.
+    Record,
+    /// A value in which no record is.
+    Foreign,
+    /// The end of the bytes.
+    End,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +56,8 @@ enum Spot {
     Between,
     /// Before a value on the way, behind the levels.
     Value,
+    /// Before a value in which the pointer finds nothing.
+    Foreign,
     /// Before a member or element of the innermost level, or its end if it is the first.
     Member { is_first: bool },
     /// Behind a member or element of the innermost level.
@@ -70,13 +83,13 @@ impl Walk {
         matches!(self.layout, WalkedLayout::Documents)
     }
 
-    /// Leads `reader` to the next record. Returns whether there is one in its bytes; `is_last` says that no
-    /// bytes follow them.
+    /// Leads `reader` to the next record, or to a value that must be passed on the way. `is_last` says that no
+    /// bytes follow those of the reader.
     ///
     /// # Errors
     /// The text around the records is no JSON, or the pointer finds nothing in a document.
     #[inline]
-    pub(super) fn lead_to_record(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Read<bool> {
+    pub(super) fn lead(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Read<Next> {
         loop {
             match self.spot {
                 Spot::BehindElement => {
@@ -91,16 +104,16 @@ impl Walk {
                         reader.bump();
                         self.end_array()?;
                     }
-                    None if !is_last => return Ok(false),
-                    _ => return Ok(true),
+                    None if !is_last => return Ok(Next::End),
+                    _ => return Ok(Next::Record),
                 },
                 Spot::Between => {
                     if reader.peek_token().is_none() {
-                        return Ok(false);
+                        return Ok(Next::End);
                     }
                     self.document_start = reader.position();
                     match self.layout {
-                        WalkedLayout::Documents => return Ok(true),
+                        WalkedLayout::Documents => return Ok(Next::Record),
                         WalkedLayout::Envelopes(_) => self.spot = Spot::Value,
                         WalkedLayout::Array => {
                             reader.bump();
@@ -110,11 +123,15 @@ impl Walk {
                 }
                 Spot::BehindAll => {
                     return match reader.peek_token() {
-                        None => Ok(false),
+                        None => Ok(Next::End),
                         Some(_) => Err(reader.expected("the end of the page behind its array")),
                     };
                 }
-                Spot::Single => return Ok(true),
+                Spot::Single => return Ok(Next::Record),
+                Spot::Foreign => match reader.peek_token() {
+                    None if !is_last => return Ok(Next::End),
+                    _ => return Ok(Next::Foreign),
+                },
                 Spot::Value => self.pass_value(reader)?,
                 Spot::Member { is_first } => self.pass_member(reader, is_first)?,
                 Spot::BehindMember => {
@@ -131,13 +148,29 @@ impl Walk {
         }
     }
 
-    /// Says that the record which [`Self::lead_to_record`] led to was taken.
-    pub(super) fn pass_record(&mut self) {
+    /// Says that what [`Self::lead`] led to was passed.
+    ///
+    /// # Errors
+    /// It was a whole document, and the pointer finds nothing in it.
+    #[inline]
+    pub(super) fn pass(&mut self) -> Read<()> {
         match self.spot {
             Spot::Element { .. } => self.spot = Spot::BehindElement,
-            Spot::Single => self.end_value(true).expect("the pointer found something"),
+            Spot::Single => self.end_value(true)?,
+            Spot::Foreign => self.end_value(false)?,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Says that so many bytes were cut off before those that are led through next.
+    pub(super) fn rebase(&mut self, cut_bytes: usize) {
+        self.document_start = self.document_start.wrapping_sub(cut_bytes);
+    }
+
+    /// Whether the value that the walk stands before is no record.
+    pub(super) fn is_before_foreign(&self) -> bool {
+        self.spot == Spot::Foreign
     }
 
     fn tokens(&self) -> &[String] {
@@ -171,10 +204,11 @@ impl Walk {
                 self.spot = Spot::Member { is_first: true };
                 Ok(())
             }
-            _ => {
-                reader.skip_value()?;
-                self.end_value(false)
+            Some(_) => {
+                self.spot = Spot::Foreign;
+                Ok(())
             }
+            None => Err(reader.expected("a value")),
         }
     }
 
@@ -203,12 +237,7 @@ impl Walk {
         } else {
             *token == index.to_string()
         };
-        if is_wanted {
-            self.spot = Spot::Value;
-        } else {
-            reader.skip_value()?;
-            self.spot = Spot::BehindMember;
-        }
+        self.spot = if is_wanted { Spot::Value } else { Spot::Foreign };
         Ok(())
     }
 

@@ -34,11 +34,11 @@ use crate::sink::Scratch;
 const ROW_GROUPS_MAX: usize = i16::MAX as usize;
 
 /// The columns of a part, fixed when it is begun.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct PartColumns {
     pub(super) shape: Shape,
     pub(super) seen_fields: Vec<bool>,
-    columns: Arc<Vec<PartColumn>>,
+    columns: Vec<PartColumn>,
     pub(super) schema: Arc<Schema>,
     form: Form,
 }
@@ -99,7 +99,7 @@ impl PartColumns {
         }
         let schema =
             Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
-        Ok(Self { shape, seen_fields, columns: Arc::new(columns), schema, form })
+        Ok(Self { shape, seen_fields, columns, schema, form })
     }
 
     /// Whether a part with the other columns can go on with these.

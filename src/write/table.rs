@@ -52,7 +52,7 @@ pub struct TableWriter {
     open: Option<OpenPart>,
     /// Row groups of records without members, held back until there is a column.
     without_columns: Vec<RowGroup>,
-    finished: Vec<(PartColumns, FinishedPart)>,
+    finished: Vec<(Arc<PartColumns>, FinishedPart)>,
 }
 
 /// What a table is written with.
@@ -65,7 +65,7 @@ struct Tools {
 }
 
 struct OpenPart {
-    columns: PartColumns,
+    columns: Arc<PartColumns>,
     file: Appending,
 }
 
@@ -134,7 +134,7 @@ impl TableWriter {
         let Some(written) = page.open.take() else { return Ok(()) };
         match self.open.take() {
             Some(ours) if page.finished.is_empty() && written.columns.are_stored_like(&ours.columns) => {
-                let columns = written.columns.clone();
+                let columns = Arc::clone(&written.columns);
                 let part = written.close(&self.tools.pool).await?;
                 let file = settled(self.copy_part(output, ours.file.await?, part).await?);
                 self.open = Some(OpenPart { columns, file });
@@ -207,7 +207,7 @@ impl TableWriter {
             self.open = Some(OpenPart { columns, file });
         }
         self.finish_part(footer).await?;
-        let is_final = |(columns, _): &(PartColumns, FinishedPart)| {
+        let is_final = |(columns, _): &(Arc<PartColumns>, FinishedPart)| {
             self.form == Form::Published || !has_fragments(&columns.shape)
         };
         match self.finished.as_slice() {
@@ -218,7 +218,7 @@ impl TableWriter {
                     row_count: part.row_count,
                     row_group_count: part.row_group_count,
                     bytes: part.bytes,
-                    schema: columns.schema,
+                    schema: Arc::clone(&columns.schema),
                 }))
             }
             _ => Box::pin(self.unify(output, footer)).await,
@@ -277,8 +277,9 @@ impl TableWriter {
         Ok(file)
     }
 
-    fn columns(&self) -> Result<PartColumns> {
+    fn columns(&self) -> Result<Arc<PartColumns>> {
         PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.tools.features, self.form)
+            .map(Arc::new)
     }
 
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
@@ -295,20 +296,21 @@ impl TableWriter {
             return Ok(());
         }
         for row_group in std::mem::take(&mut self.without_columns).into_iter().chain([row_group]) {
-            self.encode(output, &row_group).await?;
+            self.encode(output, row_group).await?;
         }
         Ok(())
     }
 
-    async fn encode(&mut self, output: &mut LocalOutput, row_group: &RowGroup) -> Result<()> {
+    async fn encode(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
+        let row_group = Arc::new(row_group);
         let (columns, file) = match self.open.take() {
             Some(OpenPart { columns, file }) => {
-                let file = self.append(file.await?, &columns, row_group)?;
+                let file = self.append(file.await?, &columns, &row_group)?;
                 (columns, file)
             }
             None => {
                 let columns = self.columns()?;
-                let file = self.begin(output, &columns, row_group).await?;
+                let file = self.begin(output, &columns, &row_group).await?;
                 (columns, file)
             }
         };
@@ -332,12 +334,12 @@ impl TableWriter {
     async fn begin(
         &self,
         output: &mut LocalOutput,
-        columns: &PartColumns,
-        row_group: &RowGroup,
+        columns: &Arc<PartColumns>,
+        row_group: &Arc<RowGroup>,
     ) -> Result<Appending> {
         let looks: Vec<_> = (0..columns.count())
             .map(|place| {
-                let (columns, row_group) = (columns.clone(), row_group.clone());
+                let (columns, row_group) = (Arc::clone(columns), Arc::clone(row_group));
                 self.tools.pool.run(move || {
                     let arrays = columns.arrays(place, &row_group);
                     dictionaries_of(&arrays, columns.schema.field(place).data_type())
@@ -353,14 +355,19 @@ impl TableWriter {
     }
 
     /// Starts to encode the columns of a row group; the future appends them to the file.
-    fn append(&self, mut file: PartFile, columns: &PartColumns, row_group: &RowGroup) -> Result<Appending> {
+    fn append(
+        &self,
+        mut file: PartFile,
+        columns: &Arc<PartColumns>,
+        row_group: &Arc<RowGroup>,
+    ) -> Result<Appending> {
         let row_count = row_group.row_count;
         let encoders = file.encoders(columns)?;
         let encoded: Vec<_> = encoders
             .into_iter()
             .enumerate()
             .map(|(place, encoder)| {
-                let (columns, row_group) = (columns.clone(), row_group.clone());
+                let (columns, row_group) = (Arc::clone(columns), Arc::clone(row_group));
                 let metrics = Arc::clone(&self.tools.metrics);
                 self.tools.pool.run(move || {
                     let begun = Instant::now();
@@ -386,7 +393,7 @@ impl TableWriter {
     /// Closes the open part, if there is one: it is not the last.
     async fn close_part(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let columns = open.columns.clone();
+        let columns = Arc::clone(&open.columns);
         let part = open.close(&self.tools.pool).await?;
         self.finished.push((columns, part));
         Ok(())
