@@ -28,10 +28,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Bytes for pages: what two row groups, one that fills and one that is encoded, leave of the memory.
+    /// Bytes for pages: what row groups leave of the memory. One fills, a page that has a table of its own fills
+    /// another, one is encoded, and as much again may come out of that.
     pub fn page_memory_bytes(&self) -> u64 {
         let memory_bytes = self.resources.memory_bytes;
-        let row_groups_bytes = 2 * self.output.row_group.bytes_max as u64;
+        let row_groups_bytes = 4 * self.output.row_group.bytes_max as u64;
         memory_bytes.saturating_sub(row_groups_bytes).max(memory_bytes / 4)
     }
 }

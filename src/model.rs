@@ -98,6 +98,17 @@ pub enum RawRecord {
     },
 }
 
+impl Reject {
+    /// Bytes of memory that it holds.
+    pub fn memory_bytes(&self) -> usize {
+        let raw_bytes = match &self.raw {
+            RawRecord::Bytes(bytes) => bytes.capacity(),
+            RawRecord::Digest { sha256, .. } => sha256.capacity(),
+        };
+        size_of::<Self>() + self.pointer.capacity() + self.reason.capacity() + raw_bytes
+    }
+}
+
 impl RawRecord {
     /// What identifies `record`.
     pub fn digest_of(record: &[u8]) -> Self {
@@ -195,10 +206,12 @@ pub struct PageBatch {
 }
 
 impl PageBatch {
-    /// Bytes of memory that the columns hold.
+    /// Bytes of memory that the columns and rejects hold.
     pub fn memory_bytes(&self) -> u64 {
         let features = self.features.iter().flat_map(|field| &field.columns);
-        self.columns.iter().chain(features).map(|column| column.get_array_memory_size() as u64).sum()
+        let columns = self.columns.iter().chain(features).map(|column| column.get_array_memory_size() as u64);
+        let rejects = self.rejects.iter().map(|reject| reject.memory_bytes() as u64);
+        columns.sum::<u64>() + rejects.sum::<u64>()
     }
 }
 

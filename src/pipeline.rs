@@ -25,7 +25,6 @@ use crate::report::{
 };
 use crate::schema::type_name;
 use crate::sink::{LocalOutput, Spools};
-use crate::transform::Decoded;
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
 use intake::Intake;
@@ -298,21 +297,14 @@ async fn take_page(
         match step {
             Step::Chunk(Decoding { decoded, reservation }) => {
                 let mut decoded = decoded.await?;
-                loop {
-                    let Decoded { batch, rest } = match decoded {
-                        Ok(decoded) => decoded,
-                        // What is still on its way for this page ends with its task.
-                        Err(fault) => return Ok(Some(fault.in_page(intake.counts.record_count()))),
-                    };
-                    intake.take(batch, sinks.table, sinks.output, &sinks.spools).await?;
-                    let Some(rest) = rest else { break };
+                while let Some(rest) = intake.take(decoded, sinks.table, sinks.output, &sinks.spools).await? {
                     decoded = line.decode_rest(rest).await?;
                 }
                 // The rows are the writer's now, which is bounded by its row groups.
                 drop(reservation);
             }
-            Step::Again => intake.forget(sinks.output).await?,
-            Step::End => return Ok(None),
+            Step::Void => intake.forget(sinks.output).await?,
+            Step::End => return intake.end(),
             Step::Failed(fault) => return Ok(Some(fault)),
         }
     }

@@ -1,11 +1,12 @@
 //! What was received and can't be taken yet: a little in memory, the rest on disk beside the output.
 
 use std::collections::VecDeque;
+use std::io::SeekFrom;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::budget::ByteBudget;
@@ -39,10 +40,9 @@ pub struct BacklogRoom {
 #[derive(Debug)]
 struct Spooled {
     path: PathBuf,
-    writer: File,
-    reader: File,
-    /// Bytes written and not read back yet.
-    bytes: u64,
+    file: File,
+    written_bytes: u64,
+    read_bytes: u64,
 }
 
 impl Backlog {
@@ -65,16 +65,17 @@ impl Backlog {
         let spooled = match &mut self.spooled {
             Some(spooled) => spooled,
             empty => {
-                let Spool { path, writer, reader } = self.room.spools.create()?;
-                empty.insert(Spooled { path, writer: writer.into(), reader: reader.into(), bytes: 0 })
+                let Spool { path, file } = self.room.spools.create()?;
+                empty.insert(Spooled { path, file: file.into(), written_bytes: 0, read_bytes: 0 })
             }
         };
         let written = async {
-            spooled.writer.write_all(&bytes).await?;
-            spooled.writer.flush().await
+            spooled.file.seek(SeekFrom::Start(spooled.written_bytes)).await?;
+            spooled.file.write_all(&bytes).await?;
+            spooled.file.flush().await
         };
         written.await.map_err(|error| Error::storage("write", &spooled.path, error))?;
-        spooled.bytes += size;
+        spooled.written_bytes += size;
         Ok(())
     }
 
@@ -89,14 +90,17 @@ impl Backlog {
         }
         let Some(spooled) = &mut self.spooled else { return Ok(None) };
         let mut bytes = BytesMut::with_capacity(READ_BYTES);
-        let read = spooled.reader.read_buf(&mut bytes).await;
-        let read = read.map_err(|error| Error::storage("read back", &spooled.path, error))?;
+        let read = async {
+            spooled.file.seek(SeekFrom::Start(spooled.read_bytes)).await?;
+            spooled.file.read_buf(&mut bytes).await
+        };
+        let read = read.await.map_err(|error| Error::storage("read back", &spooled.path, error))?;
         if read == 0 {
             let path = spooled.path.display();
             return Err(Error::defect(format!("{path} ends before what was written to it")));
         }
-        spooled.bytes -= read as u64;
-        if spooled.bytes == 0 {
+        spooled.read_bytes += read as u64;
+        if spooled.read_bytes == spooled.written_bytes {
             // What comes next need not go through the disk.
             self.spooled = None;
         }

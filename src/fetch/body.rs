@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::backlog::Backlog;
 use super::client::HttpBody;
-use super::decompress::{Coding, Layers, Step};
+use super::decompress::{Coding, Filled, Layers};
 use super::file::FileBody;
 use super::retry::{Again, AttemptFault};
 use crate::cpu::CpuPool;
@@ -123,8 +123,10 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(source: Source, backlog: Backlog, permit: OwnedSemaphorePermit) -> Self {
-        Self { source, backlog, end: None, permit: Some(permit) }
+    pub(super) fn new(source: Source, backlog: Backlog, permit: Option<OwnedSemaphorePermit>) -> Self {
+        // A file is no business of the network's.
+        let permit = permit.filter(|_| matches!(source, Source::Http(_)));
+        Self { source, backlog, end: None, permit }
     }
 
     async fn next(&mut self) -> Fetch<Option<Bytes>> {
@@ -250,9 +252,9 @@ impl Body {
                 return Ok(false);
             }
             match self.step(bytes, len_max).await? {
-                Step::Full => return Ok(false),
-                Step::End => return Ok(true),
-                Step::Hungry => match self.incoming.next().await? {
+                Filled::Full => return Ok(false),
+                Filled::End => return Ok(true),
+                Filled::Hungry => match self.incoming.next().await? {
                     Some(received) => self.layers.feed(received),
                     None => self.layers.end(),
                 },
@@ -260,7 +262,7 @@ impl Body {
         }
     }
 
-    async fn step(&mut self, bytes: &mut Vec<u8>, len_max: usize) -> Fetch<Step> {
+    async fn step(&mut self, bytes: &mut Vec<u8>, len_max: usize) -> Fetch<Filled> {
         let mut layers = std::mem::take(&mut self.layers);
         let mut output = std::mem::take(bytes);
         let work = self.pool.run(move || {

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, InBuffer, Operation as _, OutBuffer};
 
+/// Room that a decoder is given at once: it has to be set to zero before, also where little comes.
+const RUN_BYTES_MAX: usize = 64 << 10;
 /// Bytes that pass from one coding to the next at once.
 const BETWEEN_BYTES: usize = 64 << 10;
 /// Bytes that tell what a stream begins with.
@@ -82,7 +84,7 @@ pub(super) fn head(coding: Coding, input: Bytes, len_max: usize) -> Vec<u8> {
 
 /// What a step of decompression came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Filled {
     /// The output has all that it has room for.
     Full,
     /// The input that was fed is used up.
@@ -143,7 +145,7 @@ impl Layers {
     }
 
     /// Decompresses until `output` is `len_max` bytes long, more input is needed or the end is reached.
-    pub(super) fn step(&mut self, output: &mut Vec<u8>, len_max: usize) -> Result<Step, DecompressError> {
+    pub(super) fn step(&mut self, output: &mut Vec<u8>, len_max: usize) -> Result<Filled, DecompressError> {
         step(&mut self.layers, output, len_max)
     }
 }
@@ -159,18 +161,18 @@ impl Layer {
     }
 }
 
-fn step(layers: &mut [Layer], output: &mut Vec<u8>, len_max: usize) -> Result<Step, DecompressError> {
+fn step(layers: &mut [Layer], output: &mut Vec<u8>, len_max: usize) -> Result<Filled, DecompressError> {
     let (layer, before) = layers.split_last_mut().expect("there is a layer");
     loop {
         let step_made = layer.stream.step(&mut layer.input, layer.is_fed, output, len_max)?;
-        if step_made != Step::Hungry || before.is_empty() {
+        if step_made != Filled::Hungry || before.is_empty() {
             return Ok(step_made);
         }
         let mut between = Vec::with_capacity(BETWEEN_BYTES);
         let fed = step(before, &mut between, BETWEEN_BYTES)?;
-        layer.is_fed = fed == Step::End;
-        if between.is_empty() && fed == Step::Hungry {
-            return Ok(Step::Hungry);
+        layer.is_fed = fed == Filled::End;
+        if between.is_empty() && fed == Filled::Hungry {
+            return Ok(Filled::Hungry);
         }
         layer.feed(between.into());
     }
@@ -208,15 +210,15 @@ impl Stream {
         is_fed: bool,
         output: &mut Vec<u8>,
         len_max: usize,
-    ) -> Result<Step, DecompressError> {
+    ) -> Result<Filled, DecompressError> {
         loop {
             if self.decoder.is_none() {
                 if input.is_empty() && is_fed {
                     let cut = DecompressError::Cut(self.coding.name());
-                    return if self.is_behind_end { Ok(Step::End) } else { Err(cut) };
+                    return if self.is_behind_end { Ok(Filled::End) } else { Err(cut) };
                 }
                 if input.len() < MAGIC_BYTES && !is_fed {
-                    return Ok(Step::Hungry);
+                    return Ok(Filled::Hungry);
                 }
                 if self.is_behind_end && !self.goes_on(input)? {
                     input.clear();
@@ -226,8 +228,9 @@ impl Stream {
             }
             let decoder = self.decoder.as_mut().expect("it was just made");
             let len_before = output.len();
+            let run_len_max = len_max.min(len_before + RUN_BYTES_MAX);
             let progress = decoder
-                .run(input, output, len_max)
+                .run(input, output, run_len_max)
                 .map_err(|reason| DecompressError::Damaged(self.coding.name(), reason))?;
             drop(input.split_to(progress.consumed));
             if progress.is_end {
@@ -235,9 +238,15 @@ impl Stream {
                 self.decoder = None;
                 self.is_behind_end = true;
             } else if output.len() == len_max {
-                return Ok(Step::Full);
+                return Ok(Filled::Full);
+            } else if output.len() == run_len_max {
+                // There may be more in the decoder.
             } else if input.is_empty() {
-                return if is_fed { Err(DecompressError::Cut(self.coding.name())) } else { Ok(Step::Hungry) };
+                return if is_fed {
+                    Err(DecompressError::Cut(self.coding.name()))
+                } else {
+                    Ok(Filled::Hungry)
+                };
             } else if progress.consumed == 0 && output.len() == len_before {
                 return Err(DecompressError::Damaged(
                     self.coding.name(),

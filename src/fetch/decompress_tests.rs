@@ -53,9 +53,9 @@ fn run(coding: Coding, input: &[u8], piece_bytes: usize, room: usize) -> Result<
     loop {
         let len_max = output.len() + room;
         match layers.step(&mut output, len_max)? {
-            Step::Full => {}
-            Step::End => return Ok(output),
-            Step::Hungry => match pieces.next() {
+            Filled::Full => {}
+            Filled::End => return Ok(output),
+            Filled::Hungry => match pieces.next() {
                 Some(piece) => layers.feed(Bytes::copy_from_slice(piece)),
                 None => layers.end(),
             },

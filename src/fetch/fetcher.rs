@@ -71,7 +71,7 @@ impl PageFetch<'_> {
     ///
     /// # Errors
     /// No answer, or one that is no page. The reason holds no URL.
-    pub async fn open(&mut self, permit: OwnedSemaphorePermit) -> Result<Body, FetchError> {
+    pub async fn open(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<Body, FetchError> {
         let Fetcher { config, backlog, client, metrics, pool, .. } = self.fetcher;
         if self.attempts.begin() > 1 {
             metrics.requests_retried.add(1);

@@ -4,18 +4,27 @@
 use std::sync::Arc;
 
 use super::verdict::PageCounts;
-use crate::error::Result;
-use crate::model::{PageBatch, PageId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{PageBatch, PageFault, PageId};
 use crate::sink::{LocalOutput, Spools};
+use crate::transform::{Chunk, ChunkFault, Decoded};
 use crate::write::{PageRejects, RejectsWriter, TableWriter};
 
 /// One page in the hands of the writer.
 pub(super) struct Intake {
     pub(super) counts: PageCounts,
+    /// What one of its chunks came to that decides the page, should its body end well.
+    verdict: Option<Verdict>,
     rows: PageRows,
     rejects: PageRejects,
     id: PageId,
     shown: Arc<str>,
+}
+
+/// Why a page, or the run, fails once the body of the page is proven to be what was sent.
+enum Verdict {
+    Page(PageFault),
+    Run(Error),
 }
 
 /// The rows of a page.
@@ -30,17 +39,58 @@ enum PageRows {
 impl Intake {
     pub(super) fn new(id: PageId, shown: Arc<str>) -> Self {
         let rejects = PageRejects::new(id, Arc::clone(&shown));
-        Self { counts: PageCounts::default(), rows: PageRows::None, rejects, id, shown }
+        Self { counts: PageCounts::default(), verdict: None, rows: PageRows::None, rejects, id, shown }
     }
 
-    /// Takes a batch behind those before. `table` is that of the run.
+    /// Takes a chunk behind those before; what is left of it comes back. `table` is that of the run.
+    ///
+    /// Chunks behind a fault are of no interest.
     ///
     /// # Errors
     /// The output can't be written.
     pub(super) async fn take(
         &mut self,
+        decoded: Result<Decoded, ChunkFault>,
+        table: &mut TableWriter,
+        output: &mut LocalOutput,
+        spools: &Spools,
+    ) -> Result<Option<Chunk>> {
+        if self.verdict.is_some() {
+            return Ok(None);
+        }
+        let Decoded { batch, rest } = match decoded {
+            Ok(decoded) => decoded,
+            Err(fault) => {
+                self.verdict = Some(Verdict::Page(fault.in_page(self.counts.record_count())));
+                return Ok(None);
+            }
+        };
+        match self.take_batch(batch, table, output, spools).await {
+            Ok(()) => Ok(rest),
+            Err(error) if error.kind() == ErrorKind::Contract => {
+                self.verdict = Some(Verdict::Run(error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says that the body ended well; its fault, if a chunk has one.
+    ///
+    /// # Errors
+    /// The columns break a rule of the output.
+    pub(super) fn end(&mut self) -> Result<Option<PageFault>> {
+        match self.verdict.take() {
+            None => Ok(None),
+            Some(Verdict::Page(fault)) => Ok(Some(fault)),
+            Some(Verdict::Run(error)) => Err(error),
+        }
+    }
+
+    async fn take_batch(
+        &mut self,
         mut batch: PageBatch,
-        table: &TableWriter,
+        table: &mut TableWriter,
         output: &mut LocalOutput,
         spools: &Spools,
     ) -> Result<()> {
@@ -52,7 +102,7 @@ impl Intake {
         self.rows = match std::mem::replace(&mut self.rows, PageRows::None) {
             PageRows::None => PageRows::Batch(Box::new(batch)),
             PageRows::Batch(first) => {
-                let mut page = table.begin_page();
+                let mut page = table.begin_page().await?;
                 page.push(output, *first).await?;
                 page.push(output, batch).await?;
                 PageRows::Table(Box::new(page))
@@ -71,6 +121,7 @@ impl Intake {
     /// What was written can't be removed.
     pub(super) async fn forget(&mut self, output: &LocalOutput) -> Result<()> {
         self.counts = PageCounts::default();
+        self.verdict = None;
         self.rejects = PageRejects::new(self.id, Arc::clone(&self.shown));
         match std::mem::replace(&mut self.rows, PageRows::None) {
             PageRows::Table(page) => page.discard(output).await,

@@ -14,7 +14,7 @@ use crate::cpu::CpuPool;
 use crate::error::Result;
 use crate::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
 use crate::metrics::Metrics;
-use crate::model::{PageFault, PageRequest, Received};
+use crate::model::{PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
 use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
 
@@ -30,7 +30,7 @@ pub(super) enum Step {
     /// A chunk is decoded, or will be.
     Chunk(Decoding),
     /// The attempt failed, and another one begins: the chunks so far are void.
-    Again,
+    Void,
     /// The page is complete.
     End,
     /// The page failed.
@@ -56,11 +56,14 @@ pub(super) struct Line {
     transform: Arc<TransformConfig>,
     metrics: Arc<Metrics>,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
-    column_percent: AtomicU64,
+    column_percent: Arc<AtomicU64>,
 }
 
 /// Why an attempt ended without a page, and what it received.
-struct Broken(AttemptFault, Option<Received>);
+struct Broken {
+    fault: AttemptFault,
+    received: Option<Received>,
+}
 
 impl Line {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>, spools: Spools) -> Result<Self> {
@@ -76,7 +79,7 @@ impl Line {
             transform: Arc::new(config.transform.clone()),
             pool,
             metrics,
-            column_percent: AtomicU64::new(COLUMN_PERCENT_FIRST),
+            column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
         })
     }
 
@@ -101,13 +104,10 @@ impl Line {
     ) -> Result<()> {
         let mut fetch = self.fetcher.begin(&request);
         let mut permit = Some(permit);
+        let mut is_again = false;
         let last_step = loop {
-            let permit = match permit.take() {
-                Some(permit) => permit,
-                None => self.permit().await,
-            };
-            let Err(Broken(fault, received)) =
-                self.attempt(&mut fetch, permit, &mut reservation, &steps).await?
+            let Err(Broken { fault, received }) =
+                self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again).await?
             else {
                 break Step::End;
             };
@@ -115,9 +115,16 @@ impl Line {
             if let Err(end) = fetch.wait_after(fault).await {
                 break Step::Failed(PageFault { received: received.or(end.received), ..end });
             }
-            if steps.send(Step::Again).await.is_err() {
+            if steps.send(Step::Void).await.is_err() {
                 return Ok(());
             }
+            // Pages that wait for their turn may hold all permits, so the one at the head goes on without.
+            permit = tokio::select! {
+                biased;
+                permit = self.permit() => Some(permit),
+                () = reservation.reach_head() => None,
+            };
+            is_again = true;
         };
         reservation.learn();
         // The writer has gone where the page failed in one of its chunks: nobody is left to tell.
@@ -128,26 +135,28 @@ impl Line {
     async fn attempt(
         &self,
         fetch: &mut PageFetch<'_>,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
         reservation: &mut Reservation,
         steps: &mpsc::Sender<Step>,
+        is_again: bool,
     ) -> Result<Result<(), Broken>> {
         let asked = Instant::now();
         let mut body = match fetch.open(permit).await {
             Ok(body) => body,
-            Err(FetchError::Attempt(fault)) => return Ok(Err(Broken(fault, None))),
+            Err(FetchError::Attempt(fault)) => return Ok(Err(Broken { fault, received: None })),
             Err(FetchError::Run(error)) => return Err(error),
         };
         let mut cutter = Cutter::new(&self.transform, body.form());
-        let taken = self.take_body(&mut body, &mut cutter, reservation, steps).await;
+        let taken = self.take_body(&mut body, &mut cutter, reservation, steps, is_again).await;
         self.metrics.fetch_time.add(asked.elapsed());
         match taken {
             Ok(()) => Ok(Ok(())),
             Err(FetchError::Run(error)) => Err(error),
             Err(FetchError::Attempt(fault)) => {
                 // Hashing a large page takes a while, so the pool does it.
-                let received = self.pool.run(move || cutter.into_trace()).await?;
-                Ok(Err(Broken(fault, received)))
+                let trace = self.pool.run(move || cutter.into_trace()).await?;
+                let received = trace_the_rest(&mut body, trace).await;
+                Ok(Err(Broken { fault, received }))
             }
         }
     }
@@ -159,26 +168,37 @@ impl Line {
         cutter: &mut Cutter,
         reservation: &mut Reservation,
         steps: &mpsc::Sender<Step>,
+        is_again: bool,
     ) -> Result<(), FetchError> {
         let mut is_over = false;
-        loop {
+        while !cutter.is_over() {
             while !is_over && cutter.bytes_wanted() > 0 {
                 let length = self.make_room(body, cutter, reservation).await?;
                 is_over = body.fill(cutter.buffer(), length).await?;
             }
             let Some(chunk) = self.cut(cutter, is_over.then(|| body.end_proven())).await? else {
-                if is_over {
-                    return Ok(());
-                }
                 continue;
             };
-            let is_whole_page = is_over && chunk.is_whole_page();
-            let decoding = self.decode(chunk, reservation, is_whole_page).await?;
-            if steps.send(Step::Chunk(decoding)).await.is_err() || is_whole_page {
+            let is_whole_page = chunk.is_whole_page();
+            if is_again && !is_whole_page {
+                // The steps of the attempts before may be all that the writer's queue has room for.
+                body.wait_for(reservation.reach_head()).await?;
+            }
+            let decoding = self.decode(chunk, reservation).await?;
+            if steps.send(Step::Chunk(decoding)).await.is_err() {
                 return Ok(());
             }
-            body.wait_for(reservation.reach_head()).await?;
+            if !is_whole_page {
+                body.wait_for(reservation.reach_head()).await?;
+            }
         }
+        // Whether a broken text is what was meant is known once all of it has come.
+        let mut rest = Vec::new();
+        while !is_over {
+            rest.clear();
+            is_over = body.fill(&mut rest, FIRST_ROOM_BYTES).await?;
+        }
+        Ok(())
     }
 
     /// Makes room for the bytes that come next, and pays for it and for the columns that they become. Returns
@@ -231,47 +251,72 @@ impl Line {
         Ok(chunk)
     }
 
-    /// Starts to decode a chunk, which takes all that was paid so far with it. A whole page is waited for, so that
-    /// it holds no more than its columns until it is written.
-    async fn decode(
-        &self,
-        chunk: Chunk,
-        reservation: &mut Reservation,
-        is_whole_page: bool,
-    ) -> Result<Decoding> {
-        let length = chunk.len() as u64;
-        let transform = Arc::clone(&self.transform);
-        let metrics = Arc::clone(&self.metrics);
-        let decoded = self.pool.run(move || {
-            let begun = Instant::now();
-            let decoded = decode(chunk, &transform);
-            metrics.decode_time.add(begun.elapsed());
-            decoded
-        });
-        if !is_whole_page {
+    /// Starts to decode a chunk, which takes all that was paid so far with it. The first chunk of a page is waited
+    /// for, so that it holds, and has paid for, its columns alone until it is written.
+    async fn decode(&self, chunk: Chunk, reservation: &mut Reservation) -> Result<Decoding> {
+        let is_first = chunk.is_first();
+        // What was cut off a larger buffer is not paid for yet; only the head of the line can come by that.
+        reservation.grow_to(self.cost(chunk.capacity(), chunk.len())).await;
+        let decoded = self.start_to_decode(chunk);
+        if !is_first {
             return Ok(Decoding { decoded: Box::pin(decoded), reservation: reservation.split_all() });
         }
         let decoded = decoded.await?;
         if let Ok(Decoded { batch, rest }) = &decoded {
-            let column_bytes = batch.memory_bytes();
-            self.learn_columns(column_bytes, length);
-            let rest_bytes = rest.as_ref().map_or(0, Chunk::capacity) as u64;
-            reservation.shrink_to(column_bytes + rest_bytes);
+            let held_bytes = batch.memory_bytes() + rest.as_ref().map_or(0, Chunk::capacity) as u64;
+            // What it can't pay any more counts for the pages that come next: they expect as much.
+            reservation.try_grow_to(held_bytes);
+            reservation.shrink_to(held_bytes);
         }
         let decoded = Box::pin(std::future::ready(Ok(decoded)));
         Ok(Decoding { decoded, reservation: reservation.split_all() })
     }
 
-    fn learn_columns(&self, column_bytes: u64, body_bytes: u64) {
-        let percent = (column_bytes * 100).checked_div(body_bytes).unwrap_or_default();
-        let usual = self.column_percent.load(Ordering::Relaxed);
-        let learned = if percent > usual { percent } else { usual - usual / 16 + percent / 16 };
-        self.column_percent.store(learned, Ordering::Relaxed);
+    fn start_to_decode(
+        &self,
+        chunk: Chunk,
+    ) -> impl Future<Output = Result<Result<Decoded, ChunkFault>>> + Send + 'static {
+        let transform = Arc::clone(&self.transform);
+        let metrics = Arc::clone(&self.metrics);
+        let column_percent = Arc::clone(&self.column_percent);
+        self.pool.run(move || {
+            let begun = Instant::now();
+            let body_bytes = chunk.len() as u64;
+            let decoded = decode(chunk, &transform);
+            if let Ok(Decoded { batch, .. }) = &decoded {
+                learn_percent(&column_percent, batch.memory_bytes(), body_bytes);
+            }
+            metrics.decode_time.add(begun.elapsed());
+            decoded
+        })
     }
 
     /// Goes on with what is left of a chunk.
     pub(super) async fn decode_rest(&self, rest: Chunk) -> Result<Result<Decoded, ChunkFault>> {
-        let transform = Arc::clone(&self.transform);
-        self.pool.run(move || decode(rest, &transform)).await
+        self.start_to_decode(rest).await
     }
+}
+
+/// Adds what was received of a broken body and not taken yet, so that its trace is that of all bytes that came.
+async fn trace_the_rest(body: &mut Body, mut trace: RunningTrace) -> Option<Received> {
+    let mut rest = Vec::new();
+    loop {
+        let filled = body.fill(&mut rest, FIRST_ROOM_BYTES).await;
+        trace.update(&rest);
+        rest.clear();
+        // Its end is the fault that is known already.
+        if !matches!(filled, Ok(false)) {
+            break;
+        }
+    }
+    let received = trace.finish();
+    (received.size > 0).then_some(received)
+}
+
+/// Takes account of the columns that a chunk became: at once where they are more than usual, else by and by.
+fn learn_percent(column_percent: &AtomicU64, column_bytes: u64, body_bytes: u64) {
+    let percent = (column_bytes * 100).checked_div(body_bytes).unwrap_or_default();
+    let usual = column_percent.load(Ordering::Relaxed);
+    let learned = if percent > usual { percent } else { usual - usual / 16 + percent / 16 };
+    column_percent.store(learned, Ordering::Relaxed);
 }

@@ -17,7 +17,7 @@ use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
 pub use convert::convert;
 pub(crate) use convert::{Form, convert_inside, holds_fragments, to_form};
-pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, output_field, type_name};
+pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, leaf_count, output_field, type_name};
 pub use text::{JsonText, write_double, write_json_double, write_json_string};
 pub use timestamp::{TimestampForms, TimestampText, read_timestamp};
 

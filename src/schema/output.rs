@@ -61,6 +61,15 @@ pub fn type_name(of: &DataType) -> String {
     }
 }
 
+/// The leaf columns that a type takes in a file.
+pub fn leaf_count(of: &DataType) -> usize {
+    match of {
+        DataType::Struct(fields) => fields.iter().map(|field| leaf_count(field.data_type())).sum(),
+        DataType::List(element) => leaf_count(element.data_type()),
+        _ => 1,
+    }
+}
+
 /// Checks a record's columns against [`LEAF_COLUMNS_MAX`].
 ///
 /// # Errors

@@ -67,10 +67,8 @@ pub struct Spools {
 pub struct Spool {
     /// Where it stood, for messages.
     pub path: PathBuf,
-    /// Appends to it.
-    pub writer: File,
-    /// Reads it from its begin.
-    pub reader: File,
+    /// Open for reading and writing.
+    pub file: File,
 }
 
 impl Spools {
@@ -82,9 +80,8 @@ impl Spools {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let path = hidden(&self.target, &format!("{SPOOL}{number}"));
         let Scratch { path, file } = open_scratch(&path, 0o600)?;
-        let reader = File::open(&path).map_err(|error| Error::storage("reopen", &path, error));
         remove(&path)?;
-        Ok(Spool { path, writer: file, reader: reader? })
+        Ok(Spool { path, file })
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) enum ChunkEnd {
     Record,
     /// Nothing; the end of the page may be proven.
     Page { is_proven: bool },
+    /// Nothing that matters: the text is broken in this chunk.
+    Broken,
 }
 
 impl ChunkEnd {
@@ -72,6 +74,11 @@ impl Chunk {
             Content::Records { bytes, .. } => bytes.capacity(),
             Content::Oversize { .. } | Content::Lost(_) => 0,
         }
+    }
+
+    /// Whether it is the first of its page.
+    pub fn is_first(&self) -> bool {
+        self.offset == 0
     }
 
     /// Bytes that are left to decode.

@@ -347,15 +347,15 @@ impl Column {
         match std::mem::replace(&mut self.store, Store::Null) {
             Store::Null => Arc::new(NullArray::new(row_count)),
             Store::Bool(mut values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
-            Store::Int64(values) => Arc::new(Int64Array::new(values.into(), nulls)),
-            Store::Double(values) => Arc::new(Float64Array::new(values.into(), nulls)),
+            Store::Int64(values) => Arc::new(Int64Array::new(fitted(values).into(), nulls)),
+            Store::Double(values) => Arc::new(Float64Array::new(fitted(values).into(), nulls)),
             Store::Timestamp(values) => {
-                let array = TimestampMicrosecondArray::new(values.into(), nulls);
+                let array = TimestampMicrosecondArray::new(fitted(values).into(), nulls);
                 Arc::new(array.with_data_type(of.data_type()))
             }
             Store::Text(store) => {
-                let offsets = OffsetBuffer::new(store.offsets.into());
-                Arc::new(StringArray::new(offsets, Buffer::from_vec(store.bytes), nulls))
+                let offsets = OffsetBuffer::new(fitted(store.offsets).into());
+                Arc::new(StringArray::new(offsets, Buffer::from_vec(fitted(store.bytes)), nulls))
             }
             Store::Struct(store) => {
                 let (fields, columns): (Vec<_>, Vec<_>) = store
@@ -375,7 +375,12 @@ impl Column {
                 let element_count = last_offset(&store.offsets);
                 let (elements, _) = store.element.freeze(element_count);
                 let field = Arc::new(element_field(elements.data_type().clone()));
-                Arc::new(ListArray::new(field, OffsetBuffer::new(store.offsets.into()), elements, nulls))
+                Arc::new(ListArray::new(
+                    field,
+                    OffsetBuffer::new(fitted(store.offsets).into()),
+                    elements,
+                    nulls,
+                ))
             }
         }
     }
@@ -440,6 +445,15 @@ impl StructStore {
         self.members.push(Member { name, is_plain, column: Column::new(self.members_are_inside, marks) });
         place
     }
+}
+
+/// The same values without the room that they did not need, where that is much: they stay in memory until their
+/// row group is written.
+fn fitted<T>(mut values: Vec<T>) -> Vec<T> {
+    if values.capacity() - values.len() > values.len() / 4 {
+        values.shrink_to_fit();
+    }
+    values
 }
 
 /// Text of all rows is below 2 GiB: the page is far below, and text(v) is at most a few times its token.

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
-use super::layout::{BYTE_ORDER_MARK, Layout, layout_of, layout_of_oversize};
+use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of, layout_of_oversize};
 use super::oversize::{OversizeValue, ValueEnd};
 use super::reader::{Fault, FaultKind, Reader};
 use super::walk::{Next, Walk};
 use crate::config::TransformConfig;
-use crate::model::{DeclaredForm, Received, RunningTrace};
+use crate::model::{DeclaredForm, RunningTrace};
 
 /// Bytes that are waited for at least before another look for a border.
 const STEP_BYTES_MIN: usize = 16 << 10;
@@ -117,13 +117,19 @@ impl Cutter {
         self.offset == 0
     }
 
+    /// Whether the last chunk was cut off; what else arrives is of no interest.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// The next chunk, if enough has arrived. `end_proven` is there once all has arrived; then the last chunk
     /// comes, and after it none.
     pub fn cut(&mut self, end_proven: Option<bool>) -> Option<Chunk> {
         let is_all = end_proven.is_some();
         let end = end_proven.map_or(ChunkEnd::Record, |is_proven| ChunkEnd::Page { is_proven });
         loop {
-            if self.is_over {
+            // Looked at at fixed lengths, so that what is found does not depend on how the bytes arrive.
+            if self.is_over || !is_all && self.buffer.len() < self.wanted_bytes {
                 return None;
             }
             if let Scan::Oversize { .. } = self.scan {
@@ -144,7 +150,7 @@ impl Cutter {
                     self.scan = Scan::Oversize { value, start, walk };
                 }
                 Found::Lost(fault) => return Some(self.lost(fault, self.offset)),
-                Found::Broken => return Some(self.cut_rest(ChunkEnd::Page { is_proven: false })),
+                Found::Broken => return Some(self.cut_rest(ChunkEnd::Broken)),
                 Found::Nothing if is_all => return Some(self.cut_rest(end)),
                 Found::Nothing => {
                     // In proportion, so that a large record is not looked at time and again.
@@ -155,15 +161,18 @@ impl Cutter {
         }
     }
 
-    /// The trace of a page that will not be finished; `None` if nothing arrived.
-    pub fn into_trace(mut self) -> Option<Received> {
+    /// The trace of a page that will not be finished, as far as it has arrived.
+    pub fn into_trace(mut self) -> RunningTrace {
         self.trace.update(&self.buffer);
-        let received = self.trace.finish();
-        (received.size > 0).then_some(received)
+        self.trace
     }
 
     fn find_border(&mut self, is_all: bool) -> Found {
         if let Scan::Unknown = self.scan {
+            if self.buffer.starts_with(BYTE_ORDER_MARK) && self.offset == 0 {
+                self.place = Place::Begin(Layout::Nothing);
+                return Found::Border(BYTE_ORDER_MARK.len(), Place::Unknown(self.form));
+            }
             if is_blank(&self.buffer) {
                 self.place = Place::Begin(Layout::Nothing);
                 return Found::Border(self.buffer.len(), Place::Unknown(self.form));
@@ -178,12 +187,10 @@ impl Cutter {
                 Err(_) => return Found::Broken,
             };
             self.scan = match &layout {
-                Layout::Nothing => return Found::Broken,
+                Layout::Nothing => return Found::Nothing,
                 Layout::Lines => Scan::Lines,
                 Layout::Walked(layout) => {
-                    let position =
-                        if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-                    Scan::Walk { walk: Walk::new(layout.clone()), position, border: None }
+                    Scan::Walk { walk: Walk::new(layout.clone()), position: 0, border: None }
                 }
             };
             self.place = Place::Begin(layout);
@@ -265,7 +272,7 @@ impl Cutter {
         let mut walk = walk.take();
         let is_foreign = walk.as_ref().is_some_and(Walk::is_before_foreign);
         if let Some(Err(fault)) = walk.as_mut().map(Walk::pass) {
-            return Passed::Chunk(Box::new(self.lost(fault, start)));
+            return Passed::Chunk(Box::new(self.lost(fault, self.offset)));
         }
         self.place = walk.clone().map_or(Place::Lines, Place::Walk);
         let next = walk.map_or(Scan::Lines, |walk| Scan::Walk { walk, position: 0, border: None });
@@ -296,8 +303,9 @@ fn find_line(buffer: &[u8], config: &TransformConfig) -> Found {
     }
     let newline = memchr::memchr(b'\n', behind).map(|length| within.len() + length);
     let line = &buffer[..newline.unwrap_or(buffer.len())];
-    let blank = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-    if (line.len() - blank) as u64 > config.record_bytes_max {
+    let blank = line.iter().take_while(|byte| is_blank_in_line(**byte)).count();
+    let trailing = line[blank..].iter().rev().take_while(|byte| is_blank_in_line(**byte)).count();
+    if (line.len() - blank - trailing) as u64 > config.record_bytes_max {
         return match blank {
             0 => Found::Oversize(ValueEnd::Newline, None),
             _ => Found::Border(blank, Place::Lines),

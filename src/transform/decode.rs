@@ -21,7 +21,7 @@ use crate::schema::{
 
 /// Bytes from which on columns are no longer added to. Records that are each small can make columns of any
 /// size, where every record has keys of its own or many features; those of a usual chunk stay far below.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Rows after which the size of the columns is looked at again at the latest.
 const LOOK_ROWS_MAX: usize = 1 << 16;
 
@@ -154,6 +154,7 @@ impl Decoder {
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth) => unreachable!("growth is allowed here"),
         }
+        drop(trial);
         *reader = start.clone();
         let taken = self.attempt(reader, tail, Growth::Allowed);
         assert!(taken.is_ok(), "a record that was right a moment ago is right");

@@ -8,6 +8,11 @@ use crate::model::DeclaredForm;
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// White space that does not end a line.
+pub(super) fn is_blank_in_line(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
 /// How records stand in a page.
 #[derive(Debug, Clone)]
 pub(super) enum Layout {

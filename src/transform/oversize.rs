@@ -3,6 +3,7 @@
 //! It is a record, which is rejected whatever it holds, or one that no record is taken from. So only what tells
 //! its end is checked: strings, brackets and what stands between values.
 
+use super::layout::is_blank_in_line;
 use super::reader::{Fault, FaultKind, Read};
 use crate::digest::RunningDigest;
 
@@ -31,11 +32,13 @@ pub(super) struct OversizeValue {
     end: ValueEnd,
     size: u64,
     digest: RunningDigest,
+    /// Size and digest up to the last byte that is not blank: what stands behind is none of the line's record.
+    trimmed: (u64, RunningDigest),
 }
 
 impl OversizeValue {
     pub(super) fn new(end: ValueEnd) -> Self {
-        Self { end, size: 0, digest: RunningDigest::default() }
+        Self { end, size: 0, digest: RunningDigest::default(), trimmed: Default::default() }
     }
 
     /// Takes the next bytes of the page. Returns how many of them belong to the value, and whether it ends
@@ -53,14 +56,21 @@ impl OversizeValue {
                 structure.find(bytes).map_err(|(at, expected)| self.syntax_fault(bytes, at, expected))?
             }
         };
+        let taken = &bytes[..length];
+        let inked = taken.iter().rposition(|byte| !is_blank_in_line(*byte)).map_or(0, |last| last + 1);
+        self.digest.update(&taken[..inked]);
+        if inked > 0 {
+            self.trimmed = (self.size + inked as u64, self.digest.clone());
+        }
+        self.digest.update(&taken[inked..]);
         self.size += length as u64;
-        self.digest.update(&bytes[..length]);
         Ok((length, is_end))
     }
 
-    /// Its size and SHA-256.
+    /// Its size and SHA-256, without blank bytes at its end.
     pub(super) fn finish(self) -> (u64, String) {
-        (self.size, self.digest.finish_hex())
+        let (size, digest) = self.trimmed;
+        (size, digest.finish_hex())
     }
 
     /// The fault of a page that ends in this value.

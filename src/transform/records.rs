@@ -4,8 +4,8 @@
 //! the page, and then none of its records counts.
 
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
-use super::decode::{Decoder, Tail};
-use super::layout::{BYTE_ORDER_MARK, Layout, layout_of};
+use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
+use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of};
 use super::reader::{Fault, FaultKind, Reader};
 use super::walk::{Next, Walk};
 use crate::config::TransformConfig;
@@ -70,6 +70,7 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
     let mut records = Records::new(&bytes, start, offset, end, config);
     let taken = records.take(start, place, config);
     let stopped = match taken {
+        Ok(None) if end == ChunkEnd::Broken => panic!("the cutter found broken what the decoder takes"),
         Ok(stopped) => stopped,
         // The writer refuses the batch by its columns, with their names.
         Err(_) if records.decoder.has_too_many_columns() => None,
@@ -92,6 +93,12 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
     Ok(Decoded { batch, rest })
 }
 
+/// Whether a text is a whole JSON value and nothing else.
+fn is_one_value(text: &[u8]) -> bool {
+    let mut reader = Reader::new(text);
+    reader.skip_value().and_then(|()| reader.expect_end()).is_ok()
+}
+
 fn located(fault: &Fault) -> String {
     if fault.pointer.is_empty() {
         fault.reason.clone()
@@ -110,6 +117,8 @@ struct Records<'a> {
     record_bytes_max: usize,
     decoder: Decoder,
     rejects: Vec<Reject>,
+    /// Bytes of memory that they hold.
+    reject_bytes: usize,
     /// Index of the record that is next.
     index: u64,
     /// Up to here the bytes outside records are known to be UTF-8.
@@ -130,6 +139,7 @@ impl<'a> Records<'a> {
             record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
             decoder: Decoder::new(&config.features),
             rejects: Vec::new(),
+            reject_bytes: 0,
             index: 0,
             utf8_checked_to: start,
         }
@@ -145,7 +155,8 @@ impl<'a> Records<'a> {
             Place::Lines => return self.take_lines(start),
             Place::Walk(walk) => return self.take_walked(start, walk),
         };
-        let start = if self.bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let has_mark = self.offset == 0 && self.bytes.starts_with(BYTE_ORDER_MARK);
+        let start = if has_mark { BYTE_ORDER_MARK.len() } else { 0 };
         match layout {
             Layout::Nothing => Ok(None),
             Layout::Lines => self.take_lines(start),
@@ -166,7 +177,7 @@ impl<'a> Records<'a> {
                 }
                 Next::End => break,
             }
-            if self.decoder.is_full() {
+            if self.is_full() {
                 return Ok(Some((reader.position(), Place::Walk(walk))));
             }
             let start = reader.position();
@@ -176,7 +187,12 @@ impl<'a> Records<'a> {
                         && walk.is_of_documents()
                         && self.page_may_be_cut() =>
                 {
-                    self.reject(start, self.bytes.trim_ascii_end().len(), *fault);
+                    let end = self.bytes.trim_ascii_end().len();
+                    if end - start > self.record_bytes_max {
+                        self.reject_oversize(start, RawRecord::digest_of(&self.bytes[start..end]));
+                    } else {
+                        self.reject(start, end, *fault);
+                    }
                     return Ok(None);
                 }
                 Err(fault) if fault.kind == FaultKind::BatchFull => {
@@ -190,6 +206,11 @@ impl<'a> Records<'a> {
         Ok(None)
     }
 
+    /// Whether the batch should take no record more.
+    fn is_full(&mut self) -> bool {
+        self.reject_bytes >= BATCH_BYTES_MAX || self.decoder.is_full()
+    }
+
     /// Whether the page may end inside a record of its own and be complete all the same.
     fn page_may_be_cut(&self) -> bool {
         self.end == ChunkEnd::Page { is_proven: true }
@@ -199,7 +220,7 @@ impl<'a> Records<'a> {
     fn take_lines(&mut self, start: usize) -> TakenUpTo {
         let mut line_start = start;
         while line_start < self.bytes.len() {
-            if self.decoder.is_full() {
+            if self.is_full() {
                 return Ok(Some((line_start, Place::Lines)));
             }
             let rest = &self.bytes[line_start..];
@@ -218,12 +239,13 @@ impl<'a> Records<'a> {
     }
 
     fn take_line(&mut self, line: &'a [u8], line_start: usize, is_terminated: bool) -> Taken {
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r');
-        let Some(indent) = line.iter().position(|byte| !is_space(byte)) else { return Ok(()) };
-        let end = line.iter().rposition(|byte| !is_space(byte)).map_or(indent, |last| last + 1);
+        let Some(indent) = line.iter().position(|byte| !is_blank_in_line(*byte)) else { return Ok(()) };
+        let end = line.iter().rposition(|byte| !is_blank_in_line(*byte)).map_or(indent, |last| last + 1);
         let record = &line[indent..end];
         let start = line_start + indent;
-        if record.len() > self.record_bytes_max && (is_terminated || self.page_may_be_cut()) {
+        if record.len() > self.record_bytes_max
+            && (is_terminated || self.page_may_be_cut() || is_one_value(record))
+        {
             self.reject_oversize(start, RawRecord::digest_of(record));
             return Ok(());
         }
@@ -340,7 +362,9 @@ impl<'a> Records<'a> {
 
     fn push_reject(&mut self, start: usize, pointer: String, reason: String, raw: RawRecord) {
         let byte_offset = self.offset + start as u64;
-        self.rejects.push(Reject { record: self.index, byte_offset, pointer, reason, raw });
+        let reject = Reject { record: self.index, byte_offset, pointer, reason, raw };
+        self.reject_bytes += reject.memory_bytes();
+        self.rejects.push(reject);
         self.index += 1;
     }
 
@@ -411,6 +435,13 @@ mod tests {
                 assert!(batch.row_count * batch.columns.len() * 8 < 9 << 20, "{} rows", batch.row_count);
             }
         }
+    }
+
+    #[test]
+    fn rejects_that_would_fill_the_memory_are_cut_into_batches() {
+        let batches = batches("1\n".repeat(500_000));
+        assert_eq!(batches.iter().map(|batch| batch.rejects.len()).sum::<usize>(), 500_000);
+        assert!(batches.iter().all(|batch| batch.memory_bytes() < 9 << 20));
     }
 
     #[test]

@@ -91,6 +91,10 @@ impl Walk {
     #[inline]
     pub(super) fn lead(&mut self, reader: &mut Reader<'_>, is_last: bool) -> Read<Next> {
         loop {
+            // A chunk may end anywhere between values.
+            if !is_last && reader.peek_token().is_none() {
+                return Ok(Next::End);
+            }
             match self.spot {
                 Spot::BehindElement => {
                     if reader.goes_on(b']')? {
@@ -104,7 +108,6 @@ impl Walk {
                         reader.bump();
                         self.end_array()?;
                     }
-                    None if !is_last => return Ok(Next::End),
                     _ => return Ok(Next::Record),
                 },
                 Spot::Between => {
@@ -128,10 +131,10 @@ impl Walk {
                     };
                 }
                 Spot::Single => return Ok(Next::Record),
-                Spot::Foreign => match reader.peek_token() {
-                    None if !is_last => return Ok(Next::End),
-                    _ => return Ok(Next::Foreign),
-                },
+                Spot::Foreign => {
+                    reader.skip_whitespace();
+                    return Ok(Next::Foreign);
+                }
                 Spot::Value => self.pass_value(reader)?,
                 Spot::Member { is_first } => self.pass_member(reader, is_first)?,
                 Spot::BehindMember => {

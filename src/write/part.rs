@@ -26,7 +26,7 @@ use super::row_group::{RowGroup, Slice, top_types};
 use crate::config::{Feature, FeatureConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{
-    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, output_field, to_form,
+    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, leaf_count, output_field, to_form,
 };
 use crate::sink::Scratch;
 
@@ -336,14 +336,6 @@ fn verify(part: &FinishedPart) -> Result<u64> {
 
 pub(super) fn encoding_failed(path: &Path, error: ParquetError) -> Error {
     Error::storage("write", path, error)
-}
-
-fn leaf_count(of: &DataType) -> usize {
-    match of {
-        DataType::Struct(fields) => fields.iter().map(|field| leaf_count(field.data_type())).sum(),
-        DataType::List(element) => leaf_count(element.data_type()),
-        _ => 1,
-    }
 }
 
 /// Which leaves of one column get a dictionary, from its arrays in the first row group.

@@ -1,7 +1,7 @@
 //! The rejects file: what was not written, byte for byte, one JSON object a line.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct PageRejects {
     url: Arc<str>,
     /// Lines that are whole, until they are too many to be kept in memory.
     lines: Vec<u8>,
-    spooled: Option<(Lines, File)>,
+    spooled: Option<Lines>,
 }
 
 /// Lines of a file.
@@ -120,15 +120,16 @@ impl PageRejects {
     }
 
     fn spool(&mut self, spools: &Spools) -> Result<()> {
-        let (spooled, _) = match &mut self.spooled {
+        let spooled = match &mut self.spooled {
             Some(spooled) => spooled,
             empty => {
-                let Spool { path, writer, reader } = spools.create()?;
-                empty.insert((Lines::new(path, writer), reader))
+                let Spool { path, file } = spools.create()?;
+                empty.insert(Lines::new(path, file))
             }
         };
         spooled.write(&self.lines)?;
-        self.lines.clear();
+        // Without the room that one large reject took.
+        self.lines = Vec::new();
         Ok(())
     }
 }
@@ -139,12 +140,12 @@ impl RejectsWriter {
     /// # Errors
     /// The file can't be written.
     pub fn push_records(&mut self, output: &LocalOutput, page: PageRejects) -> Result<()> {
-        if let Some((Lines { path, file }, mut reader)) = page.spooled {
-            let flushed =
-                file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()));
-            drop(flushed?);
+        if let Some(Lines { path, file }) = page.spooled {
+            let flushed = file.into_inner();
+            let mut spooled = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
+            spooled.rewind().map_err(|error| Error::storage("read back", &path, error))?;
             let ours = self.file(output)?;
-            std::io::copy(&mut reader, &mut ours.file)
+            std::io::copy(&mut spooled, &mut ours.file)
                 .map_err(|error| Error::storage("write", &ours.path, error))?;
         }
         if page.lines.is_empty() { Ok(()) } else { self.file(output)?.write(&page.lines) }

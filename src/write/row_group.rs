@@ -7,17 +7,24 @@ use arrow::array::ArrayRef;
 
 use crate::config::RowGroupConfig;
 use crate::model::PageBatch;
-use crate::schema::{ColumnType, Shape};
+use crate::schema::{ColumnType, Shape, leaf_count};
 
-/// What an array costs besides its values: pages of one record would else pile up by the ten thousands
-/// before their values fill a row group.
-const ARRAY_OVERHEAD_BYTES: usize = 512;
+/// What an array costs besides its values, with its name and type: pages of one record would else pile up by the
+/// ten thousands before their values fill a row group.
+const ARRAY_OVERHEAD_BYTES: usize = 1024;
+
+/// Leaf columns from which on a table is wide.
+const WIDE_LEAF_COUNT: usize = 1000;
+/// A row group of a wide table is not cut before it has so many bytes for each leaf column: what a column costs
+/// in the footer, which is in memory until the end, would be more than what it holds.
+const WIDE_LEAF_BYTES_MIN: usize = 8 << 10;
 
 /// Rows with the types that they were decoded or stored with.
 #[derive(Debug)]
 pub(super) struct Rows {
     pub(super) row_count: usize,
     pub(super) bytes: usize,
+    leaf_count: usize,
     pub(super) shape: Shape,
     pub(super) types: Vec<(Arc<str>, ColumnType)>,
     pub(super) columns: Vec<ArrayRef>,
@@ -36,7 +43,8 @@ impl Rows {
         let arrays = || columns.iter().chain(features.iter().flatten().flatten());
         let bytes = arrays().map(|array| value_bytes(array) + ARRAY_OVERHEAD_BYTES).sum();
         let types = top_types(&shape);
-        Self { row_count, bytes, shape, types, columns, features, places: OnceLock::new() }
+        let leaf_count = arrays().map(|array| leaf_count(array.data_type())).sum();
+        Self { row_count, bytes, leaf_count, shape, types, columns, features, places: OnceLock::new() }
     }
 
     pub(super) fn of_page(batch: PageBatch) -> Self {
@@ -91,23 +99,29 @@ pub(super) struct RowGroup {
 #[derive(Debug)]
 pub(super) struct RowGroups {
     config: RowGroupConfig,
+    /// The most leaf columns that rows have had.
+    leaf_count: usize,
     open: RowGroup,
     full: VecDeque<RowGroup>,
 }
 
 impl RowGroups {
     pub(super) fn new(config: RowGroupConfig) -> Self {
-        Self { config, open: RowGroup::default(), full: VecDeque::new() }
+        Self { config, leaf_count: 0, open: RowGroup::default(), full: VecDeque::new() }
     }
 
     /// Adds rows behind those that were added before.
     pub(super) fn push(&mut self, rows: Rows) {
+        self.leaf_count = self.leaf_count.max(rows.leaf_count);
+        let wide_bytes =
+            if self.leaf_count > WIDE_LEAF_COUNT { self.leaf_count * WIDE_LEAF_BYTES_MIN } else { 0 };
+        let bytes_max = self.config.bytes_max.max(wide_bytes);
         let rows = Arc::new(rows);
         let mut start = 0;
         while start < rows.row_count {
             // Rows of one page count alike, so that the cut depends on nothing but the page.
             let row_bytes = rows.bytes.div_ceil(rows.row_count).max(1);
-            let fit_by_bytes = self.config.bytes_max.saturating_sub(self.open.bytes) / row_bytes;
+            let fit_by_bytes = bytes_max.saturating_sub(self.open.bytes) / row_bytes;
             let fit_by_rows = self.config.rows_max - self.open.row_count;
             let mut length = fit_by_bytes.min(fit_by_rows).min(rows.row_count - start);
             if length == 0 && self.open.row_count > 0 {
@@ -121,9 +135,15 @@ impl RowGroups {
             self.open.bytes += length * row_bytes;
             start += length;
         }
-        if self.open.row_count >= self.config.rows_max || self.open.bytes >= self.config.bytes_max {
+        if self.open.row_count >= self.config.rows_max || self.open.bytes >= bytes_max {
             self.full.push_back(std::mem::take(&mut self.open));
         }
+    }
+
+    /// Goes on with the rows of another, where none of these are left.
+    pub(super) fn go_on_with(&mut self, other: Self) {
+        let leaf_count = self.leaf_count.max(other.leaf_count);
+        *self = Self { leaf_count, ..other };
     }
 
     /// The rows that no row group has been cut from yet.

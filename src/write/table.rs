@@ -98,14 +98,20 @@ impl TableWriter {
 
     /// A table for the rows of one page, which join this one by [`Self::append_page`] or vanish.
     ///
-    /// It begins with the columns of this one, so that what it writes can be taken over as it is.
-    #[must_use]
-    pub fn begin_page(&self) -> Self {
+    /// It begins with the columns of this one, so that what it writes can be taken over as it is. Waits until
+    /// nothing of this table is being encoded, so that one row group is at a time.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub async fn begin_page(&mut self) -> Result<Self> {
+        if let Some(open) = &mut self.open {
+            open.file = settled((&mut open.file).await?);
+        }
         let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
         for slice in self.row_groups.open_slices() {
             learn_schema(&mut shape, &mut seen_fields, slice);
         }
-        Self::with_schema(self.tools.clone(), shape, seen_fields, self.form)
+        Ok(Self::with_schema(self.tools.clone(), shape, seen_fields, self.form))
     }
 
     /// Adds the rows of a page that was written to a table of its own, behind all rows so far.
@@ -130,7 +136,7 @@ impl TableWriter {
         for row_group in held_back {
             self.write(output, row_group).await?;
         }
-        self.row_groups = page.row_groups;
+        self.row_groups.go_on_with(page.row_groups);
         let Some(written) = page.open.take() else { return Ok(()) };
         match self.open.take() {
             Some(ours) if page.finished.is_empty() && written.columns.are_stored_like(&ours.columns) => {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::iter::once;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -382,5 +383,48 @@ fn same_large_pages_are_the_same_file_whatever_the_machine_settings() {
             assert!(*digest == digests[0].0, "{row_group} {machine}: not the output of {}", digests[0].2);
             assert!(*rejects == digests[0].1, "{row_group} {machine}: not the rejects of {}", digests[0].2);
         }
+    }
+}
+
+#[test]
+fn retry_goes_on_when_the_pages_behind_it_wait_for_their_turn() {
+    let site = Folder::with_pages(&[("first.json", "[{\"id\":-1}]")]);
+    let large = format!("[{}]", (0..LARGE).map(record).collect::<Vec<_>>().join(","));
+    let server = Server::over(site.root());
+    for options in ["-j 1", "-j 2"] {
+        let (input, output) = (Folder::new(), Folder::new());
+        server.list(&input, &[format!("first.json?status=503&times=2&of={}", options.len())]);
+        let mut list = String::from_utf8(input.read("urls.txt")).unwrap();
+        for name in ["a.json", "b.json", "c.json"] {
+            input.write(name, &large);
+            list.push_str(&format!("{name}\n"));
+        }
+        input.write("urls.txt", list);
+        let run = Etl::between(&input, &output).with("--memory 64MiB --threads 1").with(options).start();
+        run.finished_within(Duration::from_secs(60)).expect("the run ends").exits(0);
+        let ids = Table::read(&output.path("out.parquet")).column("id");
+        assert_eq!((ids.len(), &ids[0]), (1 + 3 * LARGE, &json!(-1)), "{options}");
+    }
+}
+
+#[test]
+fn page_that_breaks_off_in_a_broken_text_is_asked_for_again_wherever_it_stands() {
+    let large = format!("[{}]", (0..LARGE).map(record).collect::<Vec<_>>().join(","));
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", large.len());
+    for is_behind_a_slow_page in [false, true] {
+        let (input, output) = (Folder::new(), Folder::new());
+        let (slow, gate) = (Gate::new(), Gate::new());
+        let slow_line = if is_behind_a_slow_page { format!("{}/slow\n", slow.origin) } else { String::new() };
+        input.write("urls.txt", format!("{slow_line}{}/large.json\n", gate.origin));
+        let run = Etl::between(&input, &output).with("--memory 64MiB").start();
+        let held = is_behind_a_slow_page.then(|| slow.arrival());
+        gate.arrival().send(format!("{head}{}<html>oops", &large[..2_000_000]).as_bytes());
+        gate.arrival().send(format!("{head}{large}").as_bytes());
+        if let Some(held) = held {
+            held.answer("[]");
+        }
+        run.finish().exits(0);
+        let ids = Table::read(&output.path("out.parquet")).column("id");
+        assert_eq!(ids, (0..LARGE).map(|id| json!(id)).collect::<Vec<_>>());
     }
 }

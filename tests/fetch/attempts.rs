@@ -114,7 +114,7 @@ async fn page_that_nobody_takes_is_received_all_the_same() {
     let bench = Bench::new(&HttpConfig { read_timeout: Duration::from_millis(300), ..once() });
     let request = request(Location::Http(server.origin.parse().unwrap()));
     let mut fetch = bench.fetcher.begin(&request);
-    let mut answer = fetch.open(bench.permit()).await.unwrap();
+    let mut answer = fetch.open(Some(bench.permit())).await.unwrap();
     let mut begin = Vec::new();
     assert!(!answer.fill(&mut begin, 100).await.unwrap());
     answer.wait_for(tokio::time::sleep(Duration::from_millis(900))).await.unwrap();
@@ -132,7 +132,7 @@ async fn leave_to_use_the_network_is_given_back_with_the_last_byte() {
     let request = request(Location::Http(server.origin.parse().unwrap()));
     let permits = Arc::new(tokio::sync::Semaphore::new(1));
     let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
-    let mut answer = bench.fetcher.begin(&request).open(permit).await.unwrap();
+    let mut answer = bench.fetcher.begin(&request).open(Some(permit)).await.unwrap();
     assert_eq!(permits.available_permits(), 0);
     // The page waits for its turn, and the next request need not.
     drop(answer.wait_for(permits.acquire()).await.unwrap().unwrap());

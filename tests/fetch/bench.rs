@@ -122,7 +122,7 @@ impl Bench {
         let mut fetch = self.fetcher.begin(&request);
         loop {
             let mut body = Vec::new();
-            let fault = match fetch.open(self.permit()).await {
+            let fault = match fetch.open(Some(self.permit())).await {
                 Ok(mut answer) => match read(&mut answer, &mut body).await {
                     Ok(()) => {
                         return Ok(Page { body, form: answer.form(), end_proven: answer.end_proven() });
