@@ -31,6 +31,9 @@ const THREADS_MAX: usize = 1024;
 const ROW_GROUP_ROWS_MAX: usize = 10_000_000;
 /// Least and most bytes of a row group.
 const ROW_GROUP_BYTES: RangeInclusive<u64> = 1 << 16..=1 << 30;
+/// Row groups of the memory at least: four of them, and pages beside.
+const ROW_GROUPS_OF_MEMORY: u64 = 8;
+/// Least and most of the limit for the bytes of a record.
 const RECORD_BYTES: RangeInclusive<u64> = 1 << 10..=TransformConfig::RECORD_BYTES_MAX_LIMIT;
 
 /// How a run talks, beside what it does.
@@ -94,7 +97,7 @@ struct Args {
           value_parser = parse_rows, help_heading = "Output")]
     row_group_rows: u64,
 
-    /// Bytes of a row group in memory at most; a quarter of --memory at most
+    /// Bytes of a row group in memory at most; an eighth of --memory, or 16MiB, at most
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Output")]
     row_group_bytes: u64,
 
@@ -244,8 +247,10 @@ fn config_of(args: Args) -> Result<Config, Error> {
             "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
         ));
     }
-    check_bytes("--row-group-bytes", args.row_group_bytes, ROW_GROUP_BYTES, args.memory)?;
-    check_bytes("--max-record-bytes", args.max_record_bytes, RECORD_BYTES, args.memory)?;
+    let row_group_bytes_max =
+        (args.memory / ROW_GROUPS_OF_MEMORY).max(RowGroupConfig::default().bytes_max as u64);
+    check_bytes("--row-group-bytes", args.row_group_bytes, ROW_GROUP_BYTES, row_group_bytes_max)?;
+    check_bytes("--max-record-bytes", args.max_record_bytes, RECORD_BYTES, args.memory / 4)?;
     let out = PathBuf::from(expand_dates(&args.out, args.as_of)?);
     let thread_count = match args.threads {
         Some(count) => count,
@@ -289,14 +294,14 @@ fn config_of(args: Args) -> Result<Config, Error> {
     })
 }
 
-/// Refuses a size that the ceiling for memory could not hold: three of its kind and the pages must fit.
-fn check_bytes(option: &str, bytes: u64, range: RangeInclusive<u64>, memory: u64) -> Result<(), Error> {
-    let most = (*range.end()).min(memory / 4);
+/// Refuses a size that the ceiling for memory could not hold.
+fn check_bytes(option: &str, bytes: u64, range: RangeInclusive<u64>, memory_max: u64) -> Result<(), Error> {
+    let most = (*range.end()).min(memory_max);
     if (*range.start()..=most).contains(&bytes) {
         return Ok(());
     }
     Err(Error::usage(format!(
-        "{option}: expected {} to {}, which is at most a quarter of --memory, got {}",
+        "{option}: expected {} to {}, which is the most that this --memory allows, got {}",
         show_bytes(*range.start()),
         show_bytes(most),
         show_bytes(bytes)

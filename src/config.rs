@@ -63,7 +63,7 @@ pub struct HttpConfig {
     pub max_time: Option<Duration>,
     /// How a failed attempt is tried again.
     pub retry: RetryConfig,
-    /// Cap on the decompressed bytes of one page; a bomb ends here, if the memory has not ended it before.
+    /// Cap on the decompressed bytes of one page; a bomb ends here.
     pub page_bytes_max: u64,
 }
 
@@ -403,7 +403,7 @@ pub struct OutputConfig {
 pub struct RowGroupConfig {
     /// Most rows. 65,536 keeps readers' batches small and both encoder cores busy.
     pub rows_max: usize,
-    /// Most bytes as Arrow. 16 MiB hold 65,536 usual log records, and three of them fit the least `--memory`.
+    /// Most bytes as Arrow. 16 MiB hold 65,536 usual log records, and four of them fit the least `--memory`.
     pub bytes_max: usize,
 }
 
@@ -416,16 +416,16 @@ impl Default for RowGroupConfig {
 /// What the run may use of the machine.
 #[derive(Debug, Clone)]
 pub struct ResourceConfig {
-    /// Ceiling for the bytes of pages in flight.
+    /// Ceiling for memory: the process stays within it and 64 MiB.
     pub memory_bytes: u64,
     /// Threads that decode, compute and encode.
     pub thread_count: usize,
 }
 
 impl ResourceConfig {
-    /// The least `--memory`: below it two row groups and a page no longer fit.
+    /// The least `--memory`: below it four row groups no longer fit.
     pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
-    /// The default of `--memory`: it holds sixteen row groups, and small cloud machines have it.
+    /// The default of `--memory`: small cloud machines have it, and it holds a few dozen pages beside the row groups.
     pub const MEMORY_BYTES_DEFAULT: u64 = 512 << 20;
 }
 

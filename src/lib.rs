@@ -4,23 +4,28 @@
 //! # The straight line
 //!
 //! ```text
-//! PageRequest -> Page -> columns + rejects -> features -> rows -> row group -> part -> published file
-//!    fetch     |---------- transform (pure) ----------|          write            sink
+//! PageRequest -> body -> chunks -> columns + rejects -> features -> rows -> row group -> part -> published file
+//!    fetch             |------------- transform (pure) -------------|          write            sink
 //! ```
 //!
 //! - **A stage is a module, not an actor; one page is one task.** [`pipeline`] spawns a task per page and
 //!   sends its handle through one bounded queue in page order. Pages are fetched and decoded side by side
-//!   and written in the order of the list, so the file is the same, byte for byte, at any concurrency.
-//! - **tokio waits, rayon computes.** The only hand-off is [`cpu::CpuPool::run`]: decompression, decoding
-//!   with its features, encoding of columns and writing of row groups go through it.
-//! - **Bytes are paid for.** A page holds a [`budget::Reservation`] for its bytes until the writer has its
-//!   rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
-//!   own, so a budget smaller than a row group can't lock the line up.
+//!   and written in the order of the list, so the file is the same, byte for byte, at any concurrency and memory.
+//! - **A chunk is the unit of decoding.** A page is cut at the borders of its records while it arrives, at places
+//!   that depend on its bytes alone. A small page is one chunk. The chunks of a larger one are decoded on all
+//!   cores and written to a table of its own, whose row groups join the output by copy once the body has ended
+//!   well, or vanish.
+//! - **tokio waits, rayon computes.** The only hand-off is [`cpu::CpuPool::run`]: decompression, cutting,
+//!   decoding with its features, encoding of columns and writing of row groups go through it.
+//! - **Bytes are paid for.** A chunk carries a [`budget::Reservation`] for its bytes and columns until the writer
+//!   has its rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
+//!   own, so a budget smaller than a row group can't lock the line up. Any other page stops at its first chunk;
+//!   what its server goes on sending is kept in a backlog, in memory where the budget has room, else on disk.
 //! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as
 //!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace.
 //! - **Types are a function of the set of kinds seen** ([`schema`]), so that the schema does not depend on
-//!   where pages end. A part whose schema is outgrown is closed; at the end parts are read back, widened
-//!   and written as one ([`mod@write`]).
+//!   where pages end. A part whose schema is outgrown is closed; at the end parts become one, copied where they
+//!   have the final schema, else read back and widened ([`mod@write`]).
 //! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
 //!   and renames only what was synced, reopened and compared with the counts.
 //!

@@ -88,9 +88,9 @@ pub struct Metrics {
     pub requests_sent: Counter,
     /// Requests that were a second or later attempt.
     pub requests_retried: Counter,
-    /// Time to fetch a page, retries and waits for memory included.
+    /// Time of an attempt at a page, waits for memory, for the writer and for the pages before included.
     pub fetch_time: Durations,
-    /// Time to decode a page and compute its features, waits for a thread included.
+    /// Time to decode a chunk of a page and to compute its features, on its thread.
     pub decode_time: Durations,
     /// Time to encode one column of a row group.
     pub encode_time: Durations,

@@ -159,9 +159,9 @@ pub struct ColumnReport {
 /// How long the stages took. Stages overlap, so the totals may exceed the wall time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct StageTimes {
-    /// Per page.
+    /// Per attempt at a page.
     pub fetch: StageTime,
-    /// Per page, with the features, which are computed while a page is decoded.
+    /// Per chunk of a page, with the features, which are computed while it is decoded.
     pub decode: StageTime,
     /// Always null: part of `decode`.
     pub features: Option<StageTime>,

@@ -228,8 +228,8 @@ fn build(config: &HttpConfig, with_tls: bool) -> Result<Client, String> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/x-ndjson, */*"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd, br, deflate"));
-    // Pages that wait for memory leave their streams unread. The connection's window has room for all
-    // of them, or they would starve the page at the head of the line, which shares their connection.
+    // A page at the head of the line that waits for the writer leaves its stream unread. The connection's window has room for all
+    // of them, or they would starve each other where they share a connection.
     let stream_count = u32::try_from(config.concurrency).unwrap_or(u32::MAX).max(1);
     let connection_window_bytes = STREAM_WINDOW_BYTES.saturating_mul(stream_count).min(i32::MAX as u32);
     let builder = Client::builder()

@@ -67,8 +67,8 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     parse_http_date(value).map(|date| date.duration_since(now).unwrap_or_default())
 }
 
-/// When all time for a page is over. Only waits for the network count: those for memory and for the pages
-/// before are our own.
+/// When all time for a page is over. Only a wait for the network ends by it; what has been received is used
+/// however late its turn comes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     began: Instant,

@@ -419,8 +419,12 @@ mod tests {
     fn what_a_killed_run_left_is_swept_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.parquet");
-        let swept =
-            [".out.parquet.etl-part-1", ".out.parquet.etl-lock", ".out.parquet.rejects.ndjson.etl-rejects"];
+        let swept = [
+            ".out.parquet.etl-part-1",
+            ".out.parquet.etl-spool-2",
+            ".out.parquet.etl-lock",
+            ".out.parquet.rejects.ndjson.etl-rejects",
+        ];
         let kept = [".other.etl-part-1", ".out.parquet.etl-notes", "out.parquet"];
         for name in swept.iter().chain(&kept) {
             fs::write(folder.path().join(name), "x").unwrap();

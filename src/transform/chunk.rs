@@ -33,9 +33,9 @@ pub(super) enum Content {
 /// Where the first byte of a chunk stands.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// At the begin of a page that tells its layout only now.
+    /// At the beginning of a page that tells its layout only now.
     Unknown(DeclaredForm),
-    /// At the begin of a page with this layout.
+    /// At the beginning of a page with this layout.
     Begin(Layout),
     /// Before a line.
     Lines,

@@ -456,10 +456,10 @@ fn fitted<T>(mut values: Vec<T>) -> Vec<T> {
     values
 }
 
-/// Text of all rows is below 2 GiB: the page is far below, and text(v) is at most a few times its token.
+/// Text of all rows is below 2 GiB: a batch is far below, a record is at most 512 MiB, and text(v) is at most a few times its token.
 #[inline]
 fn offset(length: usize) -> i32 {
-    i32::try_from(length).expect("a chunk's columns are below 2 GiB")
+    i32::try_from(length).expect("a batch's columns are below 2 GiB")
 }
 
 fn last_offset(offsets: &[i32]) -> usize {

@@ -30,7 +30,7 @@ pub struct Cutter {
     /// Where the first byte of the buffer stands.
     place: Place,
     scan: Scan,
-    /// From this length of the buffer on, a look for a border is worth while.
+    /// From this length of the buffer on, a look for a border is worthwhile.
     wanted_bytes: usize,
     trace: RunningTrace,
     is_over: bool,
@@ -67,7 +67,7 @@ enum Found {
     Oversize(ValueEnd, Option<Walk>),
     /// The text is broken: the decoder will say where.
     Broken,
-    /// There is no record for longer than a record may be.
+    /// No value ends or begins for longer than a record may be.
     Lost(Box<Fault>),
 }
 
@@ -107,7 +107,7 @@ impl Cutter {
         &mut self.buffer
     }
 
-    /// How many bytes more it takes until [`Self::cut`] is worth while.
+    /// How many bytes more it takes until [`Self::cut`] is worthwhile.
     pub fn bytes_wanted(&self) -> usize {
         self.wanted_bytes.saturating_sub(self.buffer.len())
     }

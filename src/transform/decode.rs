@@ -25,7 +25,7 @@ pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Rows after which the size of the columns is looked at again at the latest.
 const LOOK_ROWS_MAX: usize = 1 << 16;
 
-/// Reads records into the columns of one page.
+/// Reads records into the columns of one batch.
 #[derive(Debug)]
 pub(super) struct Decoder {
     records: Column,

@@ -45,7 +45,7 @@ impl OversizeValue {
     /// behind them.
     ///
     /// # Errors
-    /// The text is no JSON. The position is counted from the begin of the value.
+    /// The text is no JSON. The position is counted from the beginning of the value.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Read<(usize, bool)> {
         let (length, is_end) = match &mut self.end {
             ValueEnd::Newline => match memchr::memchr(b'\n', bytes) {

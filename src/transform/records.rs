@@ -16,7 +16,7 @@ use crate::schema::Kinds;
 /// A batch of a chunk's records.
 #[derive(Debug)]
 pub struct Decoded {
-    /// The records; their indexes are counted from the begin of what was decoded.
+    /// The records; their indexes are counted from the beginning of what was decoded.
     pub batch: PageBatch,
     /// What is left of the chunk, where its columns would have grown too large for one batch.
     pub rest: Option<Chunk>,

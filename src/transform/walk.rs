@@ -16,7 +16,7 @@ pub(super) struct Walk {
     /// The objects and arrays that lead to the records, outermost first.
     levels: Vec<Level>,
     spot: Spot,
-    /// Where the document began, counted from the begin of the chunk; one that began before wraps around.
+    /// Where the document began, counted from the beginning of the chunk; one that began before wraps around.
     document_start: usize,
 }
 

@@ -13,7 +13,7 @@ const SAMPLE_VALUES_MAX: usize = 65_536;
 /// A dictionary pays from so many values for each distinct one: then index and dictionary together
 /// are well below the plain values, also after snappy.
 const REPEATS_MIN: usize = 4;
-/// Fewer values than this say too little; a dictionary of so few does no harm.
+/// Fewer values than this say too little; the tables of a dictionary would be larger than they are.
 const SAMPLE_VALUES_MIN: usize = 16;
 
 /// For each leaf of a column, in the order of the Parquet schema, whether it gets a dictionary.
@@ -72,7 +72,7 @@ fn repeats<T: Eq + std::hash::Hash>(values: impl Iterator<Item = T>) -> bool {
             return false;
         }
     }
-    count < SAMPLE_VALUES_MIN || distinct.len() * REPEATS_MIN <= count
+    count >= SAMPLE_VALUES_MIN && distinct.len() * REPEATS_MIN <= count
 }
 
 #[cfg(test)]

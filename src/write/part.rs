@@ -22,7 +22,7 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::dictionary::dictionary_pays;
 use super::footer::Footer;
-use super::row_group::{RowGroup, Slice, top_types};
+use super::row_group::{RowGroup, Slice, WIDE_LEAF_COUNT, top_types};
 use crate::config::{Feature, FeatureConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{
@@ -190,14 +190,19 @@ impl PartFile {
     /// Begins a file. `dictionaries` says, by column, which of its leaves get a dictionary.
     pub(super) fn begin(scratch: Scratch, columns: &PartColumns, dictionaries: &[Vec<bool>]) -> Result<Self> {
         let Scratch { path, file } = scratch;
-        let mut properties = WriterProperties::builder()
-            .set_created_by(format!("etl version {}", env!("CARGO_PKG_VERSION")))
-            .set_compression(Compression::SNAPPY)
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_dictionary_enabled(false);
         let parquet_schema = parquet::arrow::ArrowSchemaConverter::new()
             .convert(&columns.schema)
             .map_err(|error| encoding_failed(&path, error))?;
+        // The index of its pages takes more than a kilobyte of memory for each column of each row group, until
+        // the footer is written; in a wide table a column has few pages there, mostly one.
+        let is_wide = parquet_schema.num_columns() > WIDE_LEAF_COUNT;
+        let statistics = if is_wide { EnabledStatistics::Chunk } else { EnabledStatistics::Page };
+        let mut properties = WriterProperties::builder()
+            .set_created_by(format!("etl version {}", env!("CARGO_PKG_VERSION")))
+            .set_compression(Compression::SNAPPY)
+            .set_statistics_enabled(statistics)
+            .set_offset_index_disabled(is_wide)
+            .set_dictionary_enabled(false);
         let leaves = parquet_schema.columns().iter().zip(dictionaries.iter().flatten());
         for (leaf, _) in leaves.filter(|(_, pays)| **pays) {
             properties = properties.set_column_dictionary_enabled(leaf.path().clone(), true);
@@ -254,7 +259,7 @@ impl PartFile {
         let read_failed = |error| Error::storage("read back", &part.path, error);
         let input = File::open(&part.path).map_err(|error| Error::storage("reopen", &part.path, error))?;
         let metadata = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Required)
+            .with_page_index_policy(PageIndexPolicy::Optional)
             .parse_and_finish(&input)
             .map_err(read_failed)?;
         for (index, row_group) in metadata.row_groups().iter().enumerate() {

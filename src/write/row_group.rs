@@ -14,7 +14,7 @@ use crate::schema::{ColumnType, Shape, leaf_count};
 const ARRAY_OVERHEAD_BYTES: usize = 1024;
 
 /// Leaf columns from which on a table is wide.
-const WIDE_LEAF_COUNT: usize = 1000;
+pub(super) const WIDE_LEAF_COUNT: usize = 1000;
 /// A row group of a wide table is not cut before it has so many bytes for each leaf column: what a column costs
 /// in the footer, which is in memory until the end, would be more than what it holds.
 const WIDE_LEAF_BYTES_MIN: usize = 8 << 10;
