@@ -1,6 +1,7 @@
 //! The process edge: command line, runtime, signals, talk, exit code. Everything else is the library.
 
 mod cli;
+mod machine;
 mod progress;
 
 use std::io;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
     };
     let draws_progress = progress::is_wanted(talk.progress, talk.quiet);
     log_to_stderr(talk.verbosity, draws_progress);
+    if let Some(warning) = machine::memory_warning(config.resources.memory_bytes).filter(|_| !talk.quiet) {
+        say(&mut io::stderr(), &format!("etl: {warning}\n"));
+    }
     let list = config.input.urls_file.as_ref().map_or_else(String::new, |path| path.display().to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.resources.thread_count.min(IO_THREADS_MAX))
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
             report
         }
     };
-    report.peak_rss_bytes = peak_rss_bytes();
+    report.peak_rss_bytes = machine::peak_rss_bytes();
     tell(&report, &list, talk);
     ExitCode::from(report.exit_code)
 }
@@ -135,12 +139,4 @@ fn log_to_stderr(verbosity: u8, draws_progress: bool) {
             io::stderr()
         })
         .init();
-}
-
-/// The most memory that this process held, from the kernel; `None` where it does not tell.
-fn peak_rss_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, from the top down. A room may import from later rows, not from its own (but for the last).
 const LAYERS: &[&[&str]] = &[
-    &["main", "cli", "progress"],
+    &["main", "cli", "machine", "progress"],
     &["pipeline"],
     &["fetch", "transform", "write"],
     &["sink", "cpu", "budget"],

@@ -3,7 +3,6 @@
 //! It is a record, which is rejected whatever it holds, or one that no record is taken from. So only what tells
 //! its end is checked: strings, brackets and what stands between values.
 
-use super::layout::is_blank_in_line;
 use super::reader::{Fault, FaultKind, Read};
 use crate::digest::RunningDigest;
 
@@ -57,7 +56,7 @@ impl OversizeValue {
             }
         };
         let taken = &bytes[..length];
-        let inked = taken.iter().rposition(|byte| !is_blank_in_line(*byte)).map_or(0, |last| last + 1);
+        let inked = taken.trim_ascii_end().len();
         self.digest.update(&taken[..inked]);
         if inked > 0 {
             self.trimmed = (self.size + inked as u64, self.digest.clone());

@@ -4,6 +4,7 @@
 //! a pure function of the rows: nothing in it depends on time, threads or the machine.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -340,7 +341,14 @@ fn verify(part: &FinishedPart) -> Result<u64> {
 }
 
 pub(super) fn encoding_failed(path: &Path, error: ParquetError) -> Error {
-    Error::storage("write", path, error)
+    // The encoder wraps what the file system says, in the same words.
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(cause) => Error::storage("write", path, *cause),
+            Err(cause) => Error::storage("write", path, ParquetError::External(cause)),
+        },
+        error => Error::storage("write", path, error),
+    }
 }
 
 /// Which leaves of one column get a dictionary, from its arrays in the first row group.
