@@ -304,7 +304,7 @@ async fn take_page(
                 drop(reservation);
             }
             Step::Void => intake.forget(sinks.output).await?,
-            Step::End => return intake.end(),
+            Step::End(trace) => return intake.end(trace),
             Step::Failed(fault) => return Ok(Some(fault)),
         }
     }

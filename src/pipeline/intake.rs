@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::verdict::PageCounts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PageBatch, PageFault, PageId};
+use crate::model::{PageBatch, PageFault, PageId, RunningTrace};
 use crate::sink::{LocalOutput, Spools};
 use crate::transform::{Chunk, ChunkFault, Decoded};
 use crate::write::{PageRejects, RejectsWriter, TableWriter};
@@ -58,7 +58,7 @@ impl Intake {
         if self.verdict.is_some() {
             return Ok(None);
         }
-        let Decoded { batch, rest } = match decoded {
+        let Decoded { batch, rest, .. } = match decoded {
             Ok(decoded) => decoded,
             Err(fault) => {
                 self.verdict = Some(Verdict::Page(fault.in_page(self.counts.record_count())));
@@ -75,14 +75,17 @@ impl Intake {
         }
     }
 
-    /// Says that the body ended well; its fault, if a chunk has one.
+    /// Says that the body ended well, and what it was; its fault, if a chunk has one.
     ///
     /// # Errors
     /// The columns break a rule of the output.
-    pub(super) fn end(&mut self) -> Result<Option<PageFault>> {
+    pub(super) fn end(&mut self, trace: Option<RunningTrace>) -> Result<Option<PageFault>> {
         match self.verdict.take() {
             None => Ok(None),
-            Some(Verdict::Page(fault)) => Ok(Some(fault)),
+            Some(Verdict::Page(fault)) => {
+                let received = fault.received.or_else(|| trace.map(RunningTrace::finish));
+                Ok(Some(PageFault { received, ..fault }))
+            }
             Some(Verdict::Run(error)) => Err(error),
         }
     }

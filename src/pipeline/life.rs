@@ -2,8 +2,8 @@
 //! the writer step by step.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -22,6 +22,8 @@ use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
 const FIRST_ROOM_BYTES: usize = 64 << 10;
 /// Most bytes of one page that wait in memory instead of on disk.
 const BACKLOG_BYTES_MAX: u64 = 8 << 20;
+/// Buffers that are kept for the next chunks.
+const SPARE_BUFFERS_MAX: usize = 4;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
 const COLUMN_PERCENT_FIRST: u64 = 150;
 
@@ -31,8 +33,8 @@ pub(super) enum Step {
     Chunk(Decoding),
     /// The attempt failed, and another one begins: the chunks so far are void.
     Void,
-    /// The page is complete.
-    End,
+    /// The page is complete; its trace, if it was more than one chunk.
+    End(Option<RunningTrace>),
     /// The page failed.
     Failed(PageFault),
 }
@@ -57,6 +59,9 @@ pub(super) struct Line {
     metrics: Arc<Metrics>,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
     column_percent: Arc<AtomicU64>,
+    /// Buffers of chunks that are decoded: memory from the system is cleared first, which costs more than
+    /// cutting it.
+    spare_buffers: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 /// Why an attempt ended without a page, and what it received.
@@ -80,12 +85,17 @@ impl Line {
             pool,
             metrics,
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
+            spare_buffers: Arc::default(),
         })
     }
 
     /// Steps of one page that wait for the writer: chunks enough to keep all threads busy.
     pub(super) fn steps_max(&self) -> usize {
         self.pool.thread_count() + 2
+    }
+
+    fn spare_buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare_buffers.lock().expect("nobody panics while holding it")
     }
 
     /// A permit for one request.
@@ -106,10 +116,10 @@ impl Line {
         let mut permit = Some(permit);
         let mut is_again = false;
         let last_step = loop {
-            let Err(Broken { fault, received }) =
-                self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again).await?
-            else {
-                break Step::End;
+            let attempt = self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again);
+            let Broken { fault, received } = match attempt.await? {
+                Ok(trace) => break Step::End(trace),
+                Err(broken) => broken,
             };
             reservation.shrink_to(0);
             if let Err(end) = fetch.wait_after(fault).await {
@@ -139,7 +149,7 @@ impl Line {
         reservation: &mut Reservation,
         steps: &mpsc::Sender<Step>,
         is_again: bool,
-    ) -> Result<Result<(), Broken>> {
+    ) -> Result<Result<Option<RunningTrace>, Broken>> {
         let asked = Instant::now();
         let mut body = match fetch.open(permit).await {
             Ok(body) => body,
@@ -147,14 +157,14 @@ impl Line {
             Err(FetchError::Run(error)) => return Err(error),
         };
         let mut cutter = Cutter::new(&self.transform, body.form());
-        let taken = self.take_body(&mut body, &mut cutter, reservation, steps, is_again).await;
+        let mut trace = None;
+        let taken = self.take_body(&mut body, &mut cutter, &mut trace, reservation, steps, is_again).await;
         self.metrics.fetch_time.add(asked.elapsed());
         match taken {
-            Ok(()) => Ok(Ok(())),
+            Ok(()) => Ok(Ok(trace)),
             Err(FetchError::Run(error)) => Err(error),
             Err(FetchError::Attempt(fault)) => {
-                // Hashing a large page takes a while, so the pool does it.
-                let trace = self.pool.run(move || cutter.into_trace()).await?;
+                let trace = trace.unwrap_or_else(|| trace_of(cutter.buffer()));
                 let received = trace_the_rest(&mut body, trace).await;
                 Ok(Err(Broken { fault, received }))
             }
@@ -166,6 +176,7 @@ impl Line {
         &self,
         body: &mut Body,
         cutter: &mut Cutter,
+        trace: &mut Option<RunningTrace>,
         reservation: &mut Reservation,
         steps: &mpsc::Sender<Step>,
         is_again: bool,
@@ -174,12 +185,23 @@ impl Line {
         while !cutter.is_over() {
             while !is_over && cutter.bytes_wanted() > 0 {
                 let length = self.make_room(body, cutter, reservation).await?;
-                is_over = body.fill(cutter.buffer(), length).await?;
+                let length_before = cutter.buffer().len();
+                let filled = body.fill(cutter.buffer(), length).await;
+                if let Some(trace) = trace {
+                    // Less than a millisecond: a hop to the pool would wait behind the chunks that are decoded.
+                    trace.update(&cutter.buffer()[length_before..]);
+                }
+                is_over = filled?;
             }
             let Some(chunk) = self.cut(cutter, is_over.then(|| body.end_proven())).await? else {
                 continue;
             };
             let is_whole_page = chunk.is_whole_page();
+            if !is_whole_page && trace.is_none() {
+                let mut begun = trace_of(chunk.bytes());
+                begun.update(cutter.buffer());
+                *trace = Some(begun);
+            }
             if is_again && !is_whole_page {
                 // The steps of the attempts before may be all that the writer's queue has room for.
                 body.wait_for(reservation.reach_head()).await?;
@@ -196,7 +218,11 @@ impl Line {
         let mut rest = Vec::new();
         while !is_over {
             rest.clear();
-            is_over = body.fill(&mut rest, FIRST_ROOM_BYTES).await?;
+            let filled = body.fill(&mut rest, FIRST_ROOM_BYTES).await;
+            if let Some(trace) = trace {
+                trace.update(&rest);
+            }
+            is_over = filled?;
         }
         Ok(())
     }
@@ -236,7 +262,12 @@ impl Line {
 
     /// The next chunk, if one can be cut. What takes long is for the pool.
     async fn cut(&self, cutter: &mut Cutter, end_proven: Option<bool>) -> Result<Option<Chunk>> {
-        if cutter.is_at_start() && cutter.bytes_wanted() > 0 {
+        if cutter.wants_spare()
+            && let Some(buffer) = self.spare_buffers().pop()
+        {
+            cutter.give_spare(buffer);
+        }
+        if cutter.cuts_lines() || cutter.is_at_start() && cutter.bytes_wanted() > 0 {
             return Ok(cutter.cut(end_proven));
         }
         let mut lent = std::mem::replace(cutter, Cutter::new(&self.transform, cutter.form()));
@@ -262,7 +293,7 @@ impl Line {
             return Ok(Decoding { decoded: Box::pin(decoded), reservation: reservation.split_all() });
         }
         let decoded = decoded.await?;
-        if let Ok(Decoded { batch, rest }) = &decoded {
+        if let Ok(Decoded { batch, rest, .. }) = &decoded {
             let held_bytes = batch.memory_bytes() + rest.as_ref().map_or(0, Chunk::capacity) as u64;
             // What it can't pay any more counts for the pages that come next: they expect as much.
             reservation.try_grow_to(held_bytes);
@@ -279,12 +310,14 @@ impl Line {
         let transform = Arc::clone(&self.transform);
         let metrics = Arc::clone(&self.metrics);
         let column_percent = Arc::clone(&self.column_percent);
+        let spare_buffers = Arc::clone(&self.spare_buffers);
         self.pool.run(move || {
             let begun = Instant::now();
             let body_bytes = chunk.len() as u64;
-            let decoded = decode(chunk, &transform);
-            if let Ok(Decoded { batch, .. }) = &decoded {
+            let mut decoded = decode(chunk, &transform);
+            if let Ok(Decoded { batch, spent, .. }) = &mut decoded {
                 learn_percent(&column_percent, batch.memory_bytes(), body_bytes);
+                keep_spare(&spare_buffers, std::mem::take(spent), transform.chunk_bytes);
             }
             metrics.decode_time.add(begun.elapsed());
             decoded
@@ -311,6 +344,21 @@ async fn trace_the_rest(body: &mut Body, mut trace: RunningTrace) -> Option<Rece
     }
     let received = trace.finish();
     (received.size > 0).then_some(received)
+}
+
+fn trace_of(bytes: &[u8]) -> RunningTrace {
+    let mut trace = RunningTrace::default();
+    trace.update(bytes);
+    trace
+}
+
+/// Keeps the buffer of a usual chunk, if there are not enough already.
+fn keep_spare(spare_buffers: &Mutex<Vec<Vec<u8>>>, buffer: Vec<u8>, chunk_bytes: usize) {
+    let is_usual = (chunk_bytes..=chunk_bytes + chunk_bytes / 8).contains(&buffer.capacity());
+    let mut spare_buffers = spare_buffers.lock().expect("nobody panics while holding it");
+    if is_usual && spare_buffers.len() < SPARE_BUFFERS_MAX {
+        spare_buffers.push(buffer);
+    }
 }
 
 /// Takes account of the columns that a chunk became: at once where they are more than usual, else by and by.

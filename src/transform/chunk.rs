@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::reader::Fault;
 use super::walk::Walk;
-use crate::model::{DeclaredForm, RunningTrace};
+use crate::model::DeclaredForm;
 
 /// A run of whole records of one page.
 #[derive(Debug)]
@@ -11,8 +11,8 @@ pub struct Chunk {
     pub(super) content: Content,
     /// Where its bytes begin in the decompressed body of the page.
     pub(super) offset: u64,
-    /// The page up to the end of this chunk, should it fail here; `None` where this chunk is the whole page.
-    pub(super) trace: Option<RunningTrace>,
+    /// Whether it is all that the page holds.
+    pub(super) is_whole_page: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,15 @@ impl Chunk {
     pub fn whole(body: Vec<u8>, form: DeclaredForm, end_proven: bool) -> Self {
         let end = ChunkEnd::Page { is_proven: end_proven };
         let content = Content::Records { bytes: body, start: 0, place: Place::Unknown(form), end };
-        Self { content, offset: 0, trace: None }
+        Self { content, offset: 0, is_whole_page: true }
+    }
+
+    /// Its bytes; none of a record that was too large to be kept.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.content {
+            Content::Records { bytes, .. } => bytes,
+            Content::Oversize { .. } | Content::Lost(_) => &[],
+        }
     }
 
     /// Bytes of memory that it holds.
@@ -91,7 +99,7 @@ impl Chunk {
 
     /// Whether it is all that the page holds.
     pub fn is_whole_page(&self) -> bool {
-        self.trace.is_none()
+        self.is_whole_page
     }
 
     /// Whether no byte is left to decode.

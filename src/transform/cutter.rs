@@ -13,7 +13,7 @@ use super::oversize::{OversizeValue, ValueEnd};
 use super::reader::{Fault, FaultKind, Reader};
 use super::walk::{Next, Walk};
 use crate::config::TransformConfig;
-use crate::model::{DeclaredForm, RunningTrace};
+use crate::model::DeclaredForm;
 
 /// Bytes that are waited for at least before another look for a border.
 const STEP_BYTES_MIN: usize = 16 << 10;
@@ -32,7 +32,8 @@ pub struct Cutter {
     scan: Scan,
     /// From this length of the buffer on, a look for a border is worthwhile.
     wanted_bytes: usize,
-    trace: RunningTrace,
+    /// Takes what is left of the buffer when a chunk is cut off.
+    spare: Vec<u8>,
     is_over: bool,
 }
 
@@ -92,7 +93,7 @@ impl Cutter {
             place: Place::Unknown(form),
             scan: Scan::Unknown,
             wanted_bytes: config.chunk_bytes + 1,
-            trace: RunningTrace::default(),
+            spare: Vec::new(),
             is_over: false,
         }
     }
@@ -161,10 +162,20 @@ impl Cutter {
         }
     }
 
-    /// The trace of a page that will not be finished, as far as it has arrived.
-    pub fn into_trace(mut self) -> RunningTrace {
-        self.trace.update(&self.buffer);
-        self.trace
+    /// Whether the next cut is a matter of microseconds: lines are not looked into.
+    pub fn cuts_lines(&self) -> bool {
+        matches!(self.scan, Scan::Lines)
+    }
+
+    /// Whether a chunk is about to be cut off and there is no buffer for what is left.
+    pub fn wants_spare(&self) -> bool {
+        self.bytes_wanted() == 0 && self.spare.capacity() == 0
+    }
+
+    /// Takes a buffer that is needed no more, to be used again.
+    pub fn give_spare(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.spare = buffer;
     }
 
     fn find_border(&mut self, is_all: bool) -> Found {
@@ -209,7 +220,8 @@ impl Cutter {
 
     /// Cuts off the buffer up to `border`; the rest begins at `next`.
     fn cut_at(&mut self, border: usize, mut next: Place) -> Chunk {
-        let rest = self.buffer[border..].to_vec();
+        let mut rest = std::mem::take(&mut self.spare);
+        rest.extend_from_slice(&self.buffer[border..]);
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(border);
         if let Scan::Walk { walk, position, .. } = &mut self.scan {
@@ -233,13 +245,9 @@ impl Cutter {
         let is_whole_page = self.offset == 0 && end.is_last();
         let offset = self.offset;
         self.offset += bytes.len() as u64;
-        let trace = (!is_whole_page).then(|| {
-            self.trace.update(&bytes);
-            self.trace.clone()
-        });
         self.wanted_bytes = self.config.chunk_bytes + 1;
         let place = std::mem::replace(&mut self.place, next);
-        Chunk { content: Content::Records { bytes, start: 0, place, end }, offset, trace }
+        Chunk { content: Content::Records { bytes, start: 0, place, end }, offset, is_whole_page }
     }
 
     /// Takes what has arrived of a value that is too large to be kept.
@@ -252,7 +260,6 @@ impl Cutter {
             Ok(taken) => taken,
             Err(fault) => return Passed::Chunk(Box::new(self.lost(fault, start))),
         };
-        self.trace.update(&self.buffer[..length]);
         self.buffer.drain(..length);
         self.offset += length as u64;
         if let Some(walk) = walk {
@@ -284,15 +291,13 @@ impl Cutter {
         }
         let (size, sha256) = value.finish();
         let content = Content::Oversize { size, sha256 };
-        Passed::Chunk(Box::new(Chunk { content, offset: start, trace: Some(self.trace.clone()) }))
+        Passed::Chunk(Box::new(Chunk { content, offset: start, is_whole_page: false }))
     }
 
     /// The chunk that fails the page, at a fault whose position is counted from `start` in the body.
     fn lost(&mut self, fault: Box<Fault>, start: u64) -> Chunk {
         self.is_over = true;
-        self.trace.update(&self.buffer);
-        self.buffer.clear();
-        Chunk { content: Content::Lost(fault), offset: start, trace: Some(self.trace.clone()) }
+        Chunk { content: Content::Lost(fault), offset: start, is_whole_page: false }
     }
 }
 

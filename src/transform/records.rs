@@ -20,6 +20,8 @@ pub struct Decoded {
     pub batch: PageBatch,
     /// What is left of the chunk, where its columns would have grown too large for one batch.
     pub rest: Option<Chunk>,
+    /// The buffer of the chunk, where nothing is left of it.
+    pub spent: Vec<u8>,
 }
 
 /// The page fails in this chunk.
@@ -29,7 +31,8 @@ pub struct ChunkFault {
     /// Records before the fault, in what was decoded.
     record_count: u64,
     byte_offset: u64,
-    received: Received,
+    /// The trace of the page, where the chunk is all of it.
+    received: Option<Received>,
 }
 
 impl ChunkFault {
@@ -40,7 +43,7 @@ impl ChunkFault {
         PageFault {
             reason: format!("{place}{}", self.reason),
             byte_offset: Some(self.byte_offset),
-            received: Some(self.received),
+            received: self.received,
             answered: true,
         }
     }
@@ -51,19 +54,19 @@ impl ChunkFault {
 /// # Errors
 /// The page is no JSON of a known shape, or the boundary between its records is lost.
 pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFault> {
-    let Chunk { content, offset, trace } = chunk;
+    let Chunk { content, offset, is_whole_page } = chunk;
     let fault_in = |body: &[u8], fault: &Fault, record_count: u64| ChunkFault {
         reason: located(fault),
         record_count,
         byte_offset: offset.wrapping_add(fault.position as u64),
-        received: trace.clone().map_or_else(|| Received::of(body), |trace| trace.finish()),
+        received: is_whole_page.then(|| Received::of(body)),
     };
     let (bytes, start, place, end) = match content {
         Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
         Content::Oversize { size, sha256 } => {
             let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config);
             records.reject_oversize(0, RawRecord::Digest { size, sha256 });
-            return Ok(Decoded { batch: records.finish(false), rest: None });
+            return Ok(Decoded { batch: records.finish(false), rest: None, spent: Vec::new() });
         }
         Content::Records { bytes, start, place, end } => (bytes, start, place, end),
     };
@@ -80,17 +83,19 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
         }
     };
     // Whether the page may be one object around its records, which `--records` would find.
-    let may_hint = trace.is_none()
+    let may_hint = is_whole_page
         && start == 0
         && stopped.is_none()
         && config.records.is_none()
         && Reader::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)).peek_token() == Some(b'{');
     let batch = records.finish(may_hint);
-    let rest = stopped.map(|(start, place)| {
-        let content = Content::Records { bytes, start, place, end };
-        Chunk { content, offset, trace }
-    });
-    Ok(Decoded { batch, rest })
+    Ok(match stopped {
+        None => Decoded { batch, rest: None, spent: bytes },
+        Some((start, place)) => {
+            let content = Content::Records { bytes, start, place, end };
+            Decoded { batch, rest: Some(Chunk { content, offset, is_whole_page }), spent: Vec::new() }
+        }
+    })
 }
 
 /// Whether a text is a whole JSON value and nothing else.

@@ -49,7 +49,7 @@ pub(crate) fn check(plan: &Plan, report: &Report, output: &Path) -> Outcome {
     let reject_lines = check_rejects(&output.join("out.parquet.rejects.ndjson"), expected_rejects);
     let out = output.join("out.parquet");
     let file = is_published.then(|| {
-        check_columns(read_columns(&out), columns_of(&rows));
+        check_columns(&read_columns(&out), &columns_of(&rows));
         std::fs::read(&out).unwrap()
     });
     Outcome { file, reject_lines }
@@ -185,10 +185,10 @@ fn cell_at(array: &dyn Array, row: usize) -> Cell {
     }
 }
 
-fn check_columns(found: Vec<Column>, expected: Vec<Column>) {
+fn check_columns(found: &[Column], expected: &[Column]) {
     let names = |columns: &[Column]| columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&found), names(&expected), "columns");
-    for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+    assert_eq!(names(found), names(expected), "columns");
+    for ((name, found), (_, expected)) in found.iter().zip(expected) {
         assert_eq!(found.len(), expected.len(), "rows of {name}");
         for (row, (found, expected)) in found.iter().zip(expected).enumerate() {
             assert!(are_alike(found, expected), "{name} of row {row}: expected {expected:?}, got {found:?}");

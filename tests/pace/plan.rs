@@ -101,7 +101,7 @@ impl Plan {
         let pace = Pace {
             pause_ms_max: rng.u64(..=3),
             one_hold_in: [3, 10, 1000][rng.usize(..3)],
-            one_fault_in: [2, 5, 30][rng.usize(..3)],
+            one_fault_in: [1, 2, 5, 30][rng.usize(..4)],
         };
         let has_files = rng.u8(..4) == 0;
         let mut bytes_left = settings.body_bytes_max();
@@ -216,14 +216,14 @@ fn on_the_server(rng: &mut Rng, page: Page, number: usize, settings: &Settings, 
     let cut = if framing == Framing::Close && !is_gzip { End::Reset } else { End::Close };
     let cut_answer = |rng: &mut Rng| {
         let length = rng.usize(1..=wire.len() - proof_bytes);
-        answer(rng, wire.slice(..length), number, cut, pace)
+        answer(rng, &wire.slice(..length), number, cut, pace)
     };
     let fault = |rng: &mut Rng| match rng.u8(..4) {
         0 => {
             let retry_after = if rng.bool() { "Retry-After: 0\r\n" } else { "" };
             let head =
                 format!("HTTP/1.1 503 Service Unavailable\r\n{retry_after}Content-Length: 5\r\n\r\nlater");
-            answer(rng, head.into(), number, End::Keep, pace)
+            answer(rng, &head.into(), number, End::Keep, pace)
         }
         _ => cut_answer(rng),
     };
@@ -244,12 +244,12 @@ fn on_the_server(rng: &mut Rng, page: Page, number: usize, settings: &Settings, 
             shown.push_str(", gone");
             is_taken = false;
             let gone = Bytes::from("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone");
-            answers.push(answer(rng, gone, number, End::Keep, pace));
+            answers.push(answer(rng, &gone, number, End::Keep, pace));
             answers.len()
         }
         _ => {
             let end = if framing == Framing::Close { End::Close } else { End::Keep };
-            answers.push(answer(rng, wire.clone(), number, end, pace));
+            answers.push(answer(rng, &wire, number, end, pace));
             answers.len()
         }
     };
@@ -288,7 +288,7 @@ fn framed(rng: &mut Rng, head: String, body: &[u8], framing: Framing) -> (Bytes,
 }
 
 /// Sends these bytes in a few pieces, some of them late.
-fn answer(rng: &mut Rng, wire: Bytes, page: usize, end: End, pace: &Pace) -> Answer {
+fn answer(rng: &mut Rng, wire: &Bytes, page: usize, end: End, pace: &Pace) -> Answer {
     let mut cuts: Vec<_> = (0..rng.usize(..4)).map(|_| rng.usize(..=wire.len())).collect();
     cuts.extend([0, wire.len()]);
     cuts.sort_unstable();

@@ -37,7 +37,7 @@ pub(crate) async fn check_all(plan: &Plan, server: &Server) {
         let outcome = check(plan, &report, &output);
         match &first {
             Some(first) => {
-                assert!(*first == outcome, "another machine made another file: {first:?}\n{outcome:?}")
+                assert!(*first == outcome, "another machine made another file: {first:?}\n{outcome:?}");
             }
             None => first = Some(outcome),
         }
