@@ -31,11 +31,6 @@ use intake::Intake;
 use life::{Decoding, Line, Step};
 use verdict::Tally;
 
-/// Pages decoded but not yet written, for each request in flight: enough that a slow page at the head
-/// of the line does not idle the network at once, few enough that their columns stay a small part of
-/// the memory.
-const QUEUED_PAGES_PER_REQUEST: usize = 2;
-
 /// A run that is set up and may begin.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -148,8 +143,9 @@ impl Pipeline {
         );
         let mut rejects = RejectsWriter::default();
 
-        let capacity = self.config.http.concurrency * QUEUED_PAGES_PER_REQUEST;
-        let (sender, receiver) = mpsc::channel(capacity);
+        // As many pages wait to be written as are asked for: enough that a slow page at the head of the line does
+        // not idle the network at once, few enough that their columns stay a small part of the memory.
+        let (sender, receiver) = mpsc::channel(self.config.http.concurrency);
         let sinks = Sinks { output: &mut output, spools, table: &mut table, rejects: &mut rejects };
         let written = tokio::try_join!(
             ask_for_pages(&line, list.requests()?, sender),

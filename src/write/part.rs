@@ -31,6 +31,9 @@ use crate::schema::{
 };
 use crate::sink::Scratch;
 
+/// Bytes of a data page before compression. The codec makes room for each page anew; so much fits the caches of
+/// a core and of the allocator, a usual megabyte does not.
+const DATA_PAGE_BYTES_MAX: usize = 128 << 10;
 /// Row groups are numbered with 16 bits in Parquet.
 const ROW_GROUPS_MAX: usize = i16::MAX as usize;
 
@@ -203,6 +206,7 @@ impl PartFile {
             .set_compression(Compression::SNAPPY)
             .set_statistics_enabled(statistics)
             .set_offset_index_disabled(is_wide)
+            .set_data_page_size_limit(DATA_PAGE_BYTES_MAX)
             .set_dictionary_enabled(false);
         let leaves = parquet_schema.columns().iter().zip(dictionaries.iter().flatten());
         for (leaf, _) in leaves.filter(|(_, pays)| **pays) {
