@@ -125,10 +125,11 @@ impl Reservation {
         drop(self.shared.split(returned));
     }
 
-    /// Parts with all that is held: for a chunk that goes its own way.
-    pub fn split_all(&mut self) -> Self {
-        let all = self.shared.num_permits();
-        let shared = self.shared.split(all).expect("as many as there are");
+    /// Parts with all but `bytes` of what is held: for a chunk that goes its own way.
+    pub fn split_all_but(&mut self, bytes: u64) -> Self {
+        let held = self.shared.num_permits();
+        let parted = held.saturating_sub(units(bytes) as usize);
+        let shared = self.shared.split(parted).expect("no more than there are");
         Self {
             budget: self.budget.clone(),
             ordinal: self.ordinal,
@@ -216,7 +217,7 @@ mod tests {
         let budget = ByteBudget::new(8 * MIB);
         let mut head = budget.reserve(0).await;
         head.grow_to(100 * MIB).await;
-        let mut chunk = head.split_all();
+        let mut chunk = head.split_all_but(0);
         budget.shared.forget_permits(usize::MAX);
         assert!(waits(head.grow_to(MIB)).await, "the chunk holds the whole lane");
         chunk.shrink_to(0);
@@ -231,7 +232,7 @@ mod tests {
         reservation.grow_to(4 * MIB).await;
         reservation.shrink_to(MIB);
         assert_eq!(budget.shared.available_permits() + 1024, shared);
-        drop(reservation.split_all());
+        drop(reservation.split_all_but(0));
         drop(reservation);
         assert_eq!((budget.shared.available_permits(), budget.lane.available_permits()), (shared, lane));
     }

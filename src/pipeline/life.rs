@@ -22,6 +22,9 @@ use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
 const FIRST_ROOM_BYTES: usize = 64 << 10;
 /// Most bytes of one page that wait in memory instead of on disk.
 const BACKLOG_BYTES_MAX: u64 = 8 << 20;
+/// What a page holds while it waits for its turn, beside its first chunk: the buffers of its connection and of its
+/// backlog's file, and a piece that was received.
+const WAITING_BYTES: u64 = 1 << 20;
 /// Buffers that are kept for the next chunks.
 const SPARE_BUFFERS_MAX: usize = 4;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
@@ -286,21 +289,23 @@ impl Line {
     /// for, so that it holds, and has paid for, its columns alone until it is written.
     async fn decode(&self, chunk: Chunk, reservation: &mut Reservation) -> Result<Decoding> {
         let is_first = chunk.is_first();
+        let waiting_bytes = if chunk.is_whole_page() { 0 } else { WAITING_BYTES };
         // What was cut off a larger buffer is not paid for yet; only the head of the line can come by that.
         reservation.grow_to(self.cost(chunk.capacity(), chunk.len())).await;
         let decoded = self.start_to_decode(chunk);
         if !is_first {
-            return Ok(Decoding { decoded: Box::pin(decoded), reservation: reservation.split_all() });
+            let reservation = reservation.split_all_but(0);
+            return Ok(Decoding { decoded: Box::pin(decoded), reservation });
         }
         let decoded = decoded.await?;
         if let Ok(Decoded { batch, rest, .. }) = &decoded {
             let held_bytes = batch.memory_bytes() + rest.as_ref().map_or(0, Chunk::capacity) as u64;
             // What it can't pay any more counts for the pages that come next: they expect as much.
-            reservation.try_grow_to(held_bytes);
-            reservation.shrink_to(held_bytes);
+            reservation.try_grow_to(held_bytes + waiting_bytes);
+            reservation.shrink_to(held_bytes + waiting_bytes);
         }
         let decoded = Box::pin(std::future::ready(Ok(decoded)));
-        Ok(Decoding { decoded, reservation: reservation.split_all() })
+        Ok(Decoding { decoded, reservation: reservation.split_all_but(waiting_bytes) })
     }
 
     fn start_to_decode(

@@ -11,7 +11,7 @@ use crate::schema::{ColumnType, Shape, leaf_count};
 
 /// What an array costs besides its values, with its name and type: pages of one record would else pile up by the
 /// ten thousands before their values fill a row group.
-const ARRAY_OVERHEAD_BYTES: usize = 1024;
+const ARRAY_OVERHEAD_BYTES: usize = 512;
 
 /// Leaf columns from which on a table is wide.
 pub(super) const WIDE_LEAF_COUNT: usize = 1000;
