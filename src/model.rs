@@ -2,12 +2,17 @@
 //!
 //! Plain data only. Nothing here does I/O, waits, or knows how a page is fetched, decoded or written.
 
+mod column;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use url::Url;
+
+pub use column::BatchColumn;
+pub(crate) use column::spread;
 
 use crate::digest::RunningDigest;
 use crate::schema::Shape;
@@ -191,8 +196,8 @@ pub struct PageBatch {
     pub row_count: usize,
     /// What the columns have seen: an object whose fields are the columns.
     pub shape: Shape,
-    /// One array per field of `shape`, of the type that the shape gives, in the form of memory.
-    pub columns: Vec<ArrayRef>,
+    /// One column per field of `shape`, of the type that the shape gives, in the form of memory.
+    pub columns: Vec<BatchColumn>,
     /// Features of each `--values` field, in the order of the configuration.
     pub features: Vec<FieldFeatures>,
     /// Records that did not become rows, in the order of the page.
@@ -208,10 +213,11 @@ pub struct PageBatch {
 impl PageBatch {
     /// Bytes of memory that the columns and rejects hold.
     pub fn memory_bytes(&self) -> u64 {
+        let columns = self.columns.iter().map(BatchColumn::memory_bytes);
         let features = self.features.iter().flat_map(|field| &field.columns);
-        let columns = self.columns.iter().chain(features).map(|column| column.get_array_memory_size() as u64);
-        let rejects = self.rejects.iter().map(|reject| reject.memory_bytes() as u64);
-        columns.sum::<u64>() + rejects.sum::<u64>()
+        let features = features.map(|column| column.get_array_memory_size());
+        let rejects = self.rejects.iter().map(Reject::memory_bytes);
+        (columns.sum::<usize>() + features.sum::<usize>() + rejects.sum::<usize>()) as u64
     }
 }
 

@@ -25,7 +25,7 @@ const VENDORS: &[(&str, &[&str])] = &[
         "memchr",
         &["transform/cutter.rs", "transform/layout.rs", "transform/oversize.rs", "transform/records.rs"],
     ),
-    ("parquet", &["write/part.rs", "write/table.rs"]),
+    ("parquet", &["write/part.rs", "write/part_reader.rs"]),
     ("rayon", &["cpu.rs"]),
     ("reqwest", &["fetch/client.rs"]),
     ("sha2", &["digest.rs"]),

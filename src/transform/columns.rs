@@ -15,10 +15,15 @@ use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{Field, Float64Type, Int64Type, TimestampMicrosecondType};
 
+use crate::model::{BatchColumn, spread};
 use crate::schema::{ColumnType, Kinds, Shape, TimestampForms, convert, convert_inside, element_field};
 
 /// Members of an object up to which a list is searched faster than a hash table.
 const LINEAR_SEARCH_MAX: usize = 8;
+
+/// Rows in which a member may be absent before those where it is present are counted: their nulls would cost more
+/// memory than the numbers of many rows.
+const ABSENT_ROWS_MAX: usize = 32;
 
 /// Rows (or elements) that room is made for at most: some row groups' worth.
 const RESERVED_ROWS_MAX: usize = 1 << 18;
@@ -93,7 +98,10 @@ pub(super) struct Member {
     pub(super) name: Arc<str>,
     /// Whether the name stands in JSON as it is, so that its bytes can be compared without reading them.
     pub(super) is_plain: bool,
+    /// Its values: of each row, or of those in `rows` only.
     pub(super) column: Column,
+    /// The rows that have it, in order, once it was absent for long.
+    rows: Option<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -209,7 +217,9 @@ impl Column {
                 store.bytes.reserve((row_count * store.bytes.len()).min(RESERVED_BYTES_MAX));
             }
             Store::Struct(store) => {
-                store.members.iter_mut().for_each(|member| member.column.reserve_like_first_row(row_count));
+                for member in &mut store.members {
+                    member.column.reserve_like_first_row(row_count);
+                }
             }
             Store::List(store) => {
                 store.offsets.reserve(row_count);
@@ -219,15 +229,16 @@ impl Column {
         }
     }
 
-    /// Bytes of this column's array, and of those below, once it has `row_count` rows. Sparse columns are
-    /// short until they are frozen and whole then.
+    /// Bytes of this column's array, and of those below, once it has `row_count` rows: columns are short until they
+    /// are frozen and whole then, but for sparse ones of whole records.
     pub(super) fn frozen_bytes(&self, row_count: usize) -> usize {
         match &self.store {
             Store::Null | Store::Bool(_) => row_count / 8,
             Store::Int64(_) | Store::Timestamp(_) | Store::Double(_) => row_count * size_of::<i64>(),
             Store::Text(store) => row_count * size_of::<i32>() + store.bytes.len(),
             Store::Struct(store) => {
-                store.members.iter().map(|member| member.column.frozen_bytes(row_count)).sum()
+                let is_inside = store.members_are_inside;
+                store.members.iter().map(|member| member.frozen_bytes(row_count, is_inside)).sum()
             }
             Store::List(store) => {
                 row_count * size_of::<i32>() + store.element.frozen_bytes(store.element.len())
@@ -244,9 +255,19 @@ impl Column {
         }
     }
 
+    /// Columns without columns below them that stand inside objects or lists of the record.
+    pub(super) fn inside_leaf_count(&self) -> usize {
+        let Store::Struct(store) = &self.store else { return 0 };
+        let columns = store.members.iter().map(|member| &member.column);
+        columns
+            .filter(|column| matches!(column.store, Store::Struct(_) | Store::List(_)))
+            .map(Self::leaf_count)
+            .sum()
+    }
+
     /// Appends nulls until the column has `row_count` rows.
     #[inline]
-    pub(super) fn pad_to(&mut self, row_count: usize) {
+    fn pad_to(&mut self, row_count: usize) {
         let missing = row_count.saturating_sub(self.len());
         if missing > 0 {
             self.push_nulls(missing);
@@ -293,12 +314,24 @@ impl Column {
                 store.bytes.truncate(last_offset(&store.offsets));
             }
             Store::Struct(store) => {
-                store.members.iter_mut().for_each(|member| member.column.truncate(row_count));
+                store.members.iter_mut().for_each(|member| member.truncate(row_count));
             }
             Store::List(store) => {
                 store.offsets.truncate(row_count + 1);
                 store.element.truncate(last_offset(&store.offsets));
             }
+        }
+    }
+
+    /// Cuts an object column back to its first `row` rows, of which the last one reached only the members in
+    /// these places.
+    pub(super) fn forget_row(&mut self, row: usize, places: &[usize]) {
+        if row < self.len() {
+            self.nulls.truncate(row);
+        }
+        let Store::Struct(store) = &mut self.store else { unreachable!("records are objects") };
+        for place in places {
+            store.members[*place].truncate(row);
         }
     }
 
@@ -325,20 +358,18 @@ impl Column {
         self.is_inside && self.kinds.has(Kinds::STRING) && self.kinds != Kinds::STRING
     }
 
-    /// The column as an Arrow array in the form of memory, without a copy, and what it has seen.
-    pub(super) fn freeze(mut self, row_count: usize) -> (ArrayRef, Shape) {
-        self.pad_to(row_count);
-        let shape = self.shape();
-        (self.freeze_store(&shape.column_type()), shape)
+    /// The column as an Arrow array in the form of memory, without a copy.
+    fn freeze(mut self) -> ArrayRef {
+        let of = self.shape().column_type();
+        self.freeze_store(&of)
     }
 
-    /// The columns of whole records as Arrow arrays, and what they have seen.
-    pub(super) fn freeze_records(self) -> (Vec<ArrayRef>, Shape) {
+    /// The columns of whole records, and what they have seen.
+    pub(super) fn freeze_records(self) -> (Vec<BatchColumn>, Shape) {
         let row_count = self.len();
         let shape = self.shape();
         let Store::Struct(store) = self.store else { unreachable!("records are objects") };
-        let columns = store.members.into_iter().map(|member| member.column.freeze(row_count).0).collect();
-        (columns, shape)
+        (store.members.into_iter().map(|member| member.freeze(row_count)).collect(), shape)
     }
 
     fn freeze_store(&mut self, of: &ColumnType) -> ArrayRef {
@@ -362,8 +393,9 @@ impl Column {
                     .members
                     .into_iter()
                     .map(|member| {
-                        let (array, _) = member.column.freeze(row_count);
-                        (Field::new(member.name.as_ref(), array.data_type().clone(), true), array)
+                        let name = Arc::clone(&member.name);
+                        let array = member.freeze_densely(row_count);
+                        (Field::new(name.as_ref(), array.data_type().clone(), true), array)
                     })
                     .unzip();
                 Arc::new(
@@ -372,8 +404,7 @@ impl Column {
                 )
             }
             Store::List(store) => {
-                let element_count = last_offset(&store.offsets);
-                let (elements, _) = store.element.freeze(element_count);
+                let elements = store.element.freeze();
                 let field = Arc::new(element_field(elements.data_type().clone()));
                 Arc::new(ListArray::new(
                     field,
@@ -442,9 +473,78 @@ impl StructStore {
         let marks = marks.and_then(|marks| marks.child(key.as_bytes())).cloned();
         let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
         self.places.insert(Arc::clone(&name), place);
-        self.members.push(Member { name, is_plain, column: Column::new(self.members_are_inside, marks) });
+        let column = Column::new(self.members_are_inside, marks);
+        self.members.push(Member { name, is_plain, column, rows: None });
         place
     }
+}
+
+impl Member {
+    /// Rows up to the last one that it has, or is known to lack.
+    #[inline]
+    pub(super) fn row_count(&self) -> usize {
+        match &self.rows {
+            None => self.column.len(),
+            Some(rows) => rows.last().map_or(0, |row| *row as usize + 1),
+        }
+    }
+
+    /// The column, so that the next value is that of this row.
+    #[inline]
+    pub(super) fn column_at(&mut self, row: usize) -> &mut Column {
+        if self.rows.is_none() {
+            if row - self.column.len() <= ABSENT_ROWS_MAX {
+                self.column.pad_to(row);
+                return &mut self.column;
+            }
+            self.rows = Some((0..row_number(self.column.len())).collect());
+        }
+        self.rows.as_mut().expect("it was just made").push(row_number(row));
+        &mut self.column
+    }
+
+    fn truncate(&mut self, row_count: usize) {
+        match &mut self.rows {
+            None => self.column.truncate(row_count),
+            Some(rows) => {
+                rows.truncate(rows.partition_point(|row| (*row as usize) < row_count));
+                self.column.truncate(rows.len());
+            }
+        }
+    }
+
+    /// Bytes that it has once it is frozen with `row_count` rows.
+    fn frozen_bytes(&self, row_count: usize, is_inside: bool) -> usize {
+        let value_count = self.column.len();
+        if is_inside || !BatchColumn::is_sparse(value_count, row_count) {
+            return self.column.frozen_bytes(row_count);
+        }
+        self.column.frozen_bytes(value_count) + value_count * size_of::<u32>()
+    }
+
+    /// A column of whole records: without its nulls, if they are most of it.
+    fn freeze(mut self, row_count: usize) -> BatchColumn {
+        let value_count = self.column.len();
+        if !BatchColumn::is_sparse(value_count, row_count) {
+            return BatchColumn::dense(self.freeze_densely(row_count));
+        }
+        let rows = self.rows.take().unwrap_or_else(|| (0..row_number(value_count)).collect());
+        BatchColumn::sparse(self.column.freeze(), rows, row_count)
+    }
+
+    fn freeze_densely(mut self, row_count: usize) -> ArrayRef {
+        match self.rows.take() {
+            None => {
+                self.column.pad_to(row_count);
+                self.column.freeze()
+            }
+            Some(rows) => spread(&self.column.freeze(), &rows, 0, row_count),
+        }
+    }
+}
+
+fn row_number(row: usize) -> u32 {
+    u32::try_from(row).expect("a batch has far fewer than 2^32 rows")
 }
 
 /// The same values without the room that they did not need, where that is much: they stay in memory until their

@@ -25,6 +25,11 @@ pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Rows after which the size of the columns is looked at again at the latest.
 const LOOK_ROWS_MAX: usize = 1 << 16;
 
+/// A record that changes columns has their size looked at after so many rows more, and a part of those there are.
+const ROWS_BEFORE_LOOK: usize = 16;
+/// The depth of a record, in levels of objects and lists.
+const RECORD_DEPTH: u32 = 1;
+
 /// Reads records into the columns of one batch.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -34,6 +39,10 @@ pub(super) struct Decoder {
     features: Arc<FeatureConfig>,
     /// Rows from which on the size of the columns is looked at.
     next_look_rows: usize,
+    /// Leaf columns that there are at most.
+    leaf_count_bound: usize,
+    /// Places of the columns that the record which is being read has reached: thousands of others may be there.
+    touched: Vec<usize>,
 }
 
 /// What follows a record.
@@ -88,6 +97,8 @@ impl Decoder {
             duplicate_key_count: 0,
             features: Arc::clone(features),
             next_look_rows: 1,
+            leaf_count_bound: 0,
+            touched: Vec::new(),
         }
     }
 
@@ -97,8 +108,9 @@ impl Decoder {
     }
 
     /// Whether the records have more columns than any output may have.
-    pub(super) fn has_too_many_columns(&self) -> bool {
-        self.records.leaf_count() > LEAF_COLUMNS_MAX
+    pub(super) fn has_too_many_columns(&mut self) -> bool {
+        self.leaf_count_bound = self.records.leaf_count();
+        self.leaf_count_bound > LEAF_COLUMNS_MAX
     }
 
     /// Whether the columns are so large that no record more should be added to them.
@@ -143,13 +155,14 @@ impl Decoder {
         *reader = start.clone();
         let mut trial = Self::new(&self.features);
         match trial.attempt(reader, tail, Growth::Allowed) {
-            // Every row before it would get its new columns.
+            // Every row before it would get the new columns of its objects.
             Ok(())
-                if self.records.len() * trial.records.leaf_count() * size_of::<i64>() > BATCH_BYTES_MAX =>
+                if self.records.len() * trial.records.inside_leaf_count() * size_of::<i64>()
+                    > BATCH_BYTES_MAX =>
             {
                 return Err(Fault::new(FaultKind::BatchFull, start.position(), "the batch is full"));
             }
-            Ok(()) => {}
+            Ok(()) => self.leaf_count_bound += trial.records.leaf_count(),
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth) => unreachable!("growth is allowed here"),
@@ -158,12 +171,14 @@ impl Decoder {
         *reader = start.clone();
         let taken = self.attempt(reader, tail, Growth::Allowed);
         assert!(taken.is_ok(), "a record that was right a moment ago is right");
-        if self.has_too_many_columns() {
+        if self.leaf_count_bound > LEAF_COLUMNS_MAX && self.has_too_many_columns() {
             let reason = format!("expected at most {LEAF_COLUMNS_MAX} columns");
             return Err(Fault::new(FaultKind::ColumnsLimit, start.position(), reason));
         }
-        // The record may have widened every row before it.
-        self.next_look_rows = 0;
+        // The record may have widened the rows before it; where each record does, looking would be most of the work.
+        let row_count = self.records.len();
+        self.next_look_rows =
+            self.next_look_rows.min(row_count + row_count / ROWS_BEFORE_LOOK + ROWS_BEFORE_LOOK);
         if self.records.len() == 1 {
             let record_bytes = reader.position() - start.position();
             self.records.reserve_like_first_row(reader.rest_bytes() / record_bytes.max(1));
@@ -188,7 +203,9 @@ impl Decoder {
 
     fn attempt(&mut self, reader: &mut Reader<'_>, tail: Tail, growth: Growth) -> Result<(), Stop> {
         let row = self.records.len();
-        let mut record = RecordReader { reader, values: &mut self.values, growth, duplicate_key_count: 0 };
+        self.touched.clear();
+        let (values, touched) = (&mut self.values, &mut self.touched);
+        let mut record = RecordReader { reader, values, touched, growth, duplicate_key_count: 0 };
         let outcome = record.take(&mut self.records, tail);
         let duplicate_key_count = record.duplicate_key_count;
         match outcome {
@@ -198,7 +215,7 @@ impl Decoder {
                 Ok(())
             }
             Err(stop) => {
-                self.records.truncate(row);
+                self.records.forget_row(row, &self.touched);
                 self.values.forget_record();
                 Err(stop)
             }
@@ -232,6 +249,7 @@ fn mark(marks: &mut Marks, keys: &[String], field: usize) {
 struct RecordReader<'r, 'a> {
     reader: &'r mut Reader<'a>,
     values: &'r mut Values,
+    touched: &'r mut Vec<usize>,
     growth: Growth,
     duplicate_key_count: u64,
 }
@@ -248,7 +266,7 @@ impl<'a> RecordReader<'_, 'a> {
             let reason = format!("expected an object, got {}", kind_of_value(first_byte));
             return Err(Fault::new(FaultKind::Value, start, reason).into());
         }
-        self.object(records, 1)?;
+        self.object(records, RECORD_DEPTH)?;
         if tail == Tail::Nothing {
             self.reader.expect_end()?;
         }
@@ -265,6 +283,9 @@ impl<'a> RecordReader<'_, 'a> {
         let mut goes_on = self.reader.enter(b'}');
         while goes_on {
             let place = self.member_place(store, expected, marks.as_deref())?;
+            if depth == RECORD_DEPTH {
+                self.touched.push(place);
+            }
             self.member(&mut store.members[place], row, depth)?;
             expected = place + 1;
             goes_on = self.reader.goes_on(b'}')?;
@@ -303,12 +324,10 @@ impl<'a> RecordReader<'_, 'a> {
 
     #[inline]
     fn member(&mut self, member: &mut Member, row: usize, depth: u32) -> Result<(), Stop> {
-        let column = &mut member.column;
-        if column.len() > row {
+        if member.row_count() > row {
             return Err(Stop::DuplicateKey);
         }
-        column.pad_to(row);
-        self.value(column, depth).map_err(|stop| stop.below(&member.name))
+        self.value(member.column_at(row), depth).map_err(|stop| stop.below(&member.name))
     }
 
     /// Takes the value that is next into a column.

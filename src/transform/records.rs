@@ -437,7 +437,7 @@ mod tests {
             let batches = batches(body);
             assert_eq!(batches.iter().map(|batch| batch.row_count).sum::<usize>(), 500_001);
             for batch in batches {
-                assert!(batch.row_count * batch.columns.len() * 8 < 9 << 20, "{} rows", batch.row_count);
+                assert!(batch.memory_bytes() < 9 << 20, "{} rows", batch.row_count);
             }
         }
     }

@@ -3,9 +3,11 @@
 mod dictionary;
 mod footer;
 mod part;
+mod part_reader;
 mod rejects;
 mod row_group;
 mod table;
+mod unify;
 
 pub use footer::Footer;
 pub use rejects::{PageRejects, RejectsWriter};

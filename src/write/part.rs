@@ -1,10 +1,12 @@
-//! One Parquet file in the making: its columns, its encoders, its footer. The only parquet writer import.
+//! One Parquet file in the making: its columns, its encoders, its footer. The only import of the Parquet writer.
 //!
 //! Columns of a row group are encoded side by side on the CPU pool and appended in order. The file is
 //! a pure function of the rows: nothing in it depends on time, threads or the machine.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,19 +17,20 @@ use parquet::arrow::arrow_writer::{
     compute_leaves,
 };
 use parquet::basic::Compression;
-use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaDataReader};
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use super::dictionary::dictionary_pays;
 use super::footer::Footer;
+use super::part_reader::PartReader;
 use super::row_group::{RowGroup, Slice, WIDE_LEAF_COUNT, top_types};
 use crate::config::{Feature, FeatureConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{
-    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, leaf_count, output_field, to_form,
+    ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, holds_fragments, leaf_count,
+    output_field, to_form,
 };
 use crate::sink::Scratch;
 
@@ -59,6 +62,17 @@ enum Source {
     Record { place: usize, name: Arc<str>, of: ColumnType },
     /// A feature of a `--values` field.
     Feature { field: usize, feature: usize },
+}
+
+/// What a column of the output is in a part.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// Not there yet: all of its rows are null.
+    Absent,
+    /// The column in this place, stored in the same way.
+    Same { place: usize },
+    /// The column in this place, whose values are to be converted.
+    Narrower { place: usize, from: ColumnType, to: ColumnType },
 }
 
 impl PartColumns {
@@ -116,6 +130,44 @@ impl PartColumns {
         self.columns.len()
     }
 
+    /// What each of these columns is in a part whose schema they have outgrown.
+    pub(super) fn origins_in(&self, part: &Self) -> Vec<Origin> {
+        let places: HashMap<&str, usize> = part
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| (column.field.name().as_str(), place))
+            .collect();
+        let origin = |column: &PartColumn| {
+            let Some(place) = places.get(column.field.name().as_str()).copied() else {
+                return Origin::Absent;
+            };
+            match (&part.columns[place].source, &column.source) {
+                (Source::Record { of: from, .. }, Source::Record { of: to, .. })
+                    if !from.is_stored_like(to) || self.form != part.form && holds_fragments(to) =>
+                {
+                    Origin::Narrower { place, from: from.clone(), to: to.clone() }
+                }
+                _ => Origin::Same { place },
+            }
+        };
+        self.columns.iter().map(origin).collect()
+    }
+
+    /// Whether a part with these columns can be the output.
+    pub(super) fn are_final(&self) -> bool {
+        let holds_fragments = |column: &PartColumn| match &column.source {
+            Source::Record { of, .. } => holds_fragments(of),
+            Source::Feature { .. } => false,
+        };
+        self.form == Form::Published || !self.columns.iter().any(holds_fragments)
+    }
+
+    /// An array of a part's column in the type and form that it has here.
+    pub(super) fn widened(&self, array: &ArrayRef, from: &ColumnType, to: &ColumnType) -> ArrayRef {
+        to_form(&convert(array, from, to), to, self.form)
+    }
+
     /// The arrays of one column of a row group, in the types of this part.
     pub(super) fn arrays(&self, place: usize, row_group: &RowGroup) -> Vec<ArrayRef> {
         let column = &self.columns[place];
@@ -132,10 +184,9 @@ impl PartColumn {
                 None => absent(),
             },
             Source::Record { place, name, of } => match rows.place_of(name, *place) {
-                Some(found) => {
-                    let array = rows.columns[found].slice(*start, *length);
-                    to_form(&convert(&array, &rows.types[found].1, of), of, form)
-                }
+                Some(found) => rows.columns[found].array(*start, *length, |values| {
+                    to_form(&convert(values, &rows.types[found].1, of), of, form)
+                }),
                 None => absent(),
             },
         }
@@ -158,6 +209,7 @@ pub(super) struct PartFile {
     writer: SerializedFileWriter<File>,
     encoders: ArrowRowGroupWriterFactory,
     path: PathBuf,
+    dictionaries: Vec<Vec<bool>>,
     row_group_count: usize,
     row_count: u64,
 }
@@ -166,6 +218,8 @@ pub(super) struct PartFile {
 #[derive(Debug, Clone)]
 pub(super) struct FinishedPart {
     pub(super) path: PathBuf,
+    /// By column, which of its leaves may have a dictionary.
+    pub(super) dictionaries: Vec<Vec<bool>>,
     pub(super) row_count: u64,
     pub(super) row_group_count: usize,
     /// Its size, once it is synced.
@@ -180,19 +234,38 @@ pub(super) struct ColumnEncoder {
 }
 
 impl ColumnEncoder {
-    pub(super) fn encode(mut self, arrays: &[ArrayRef]) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-        for array in arrays {
-            for (leaf, writer) in compute_leaves(&self.field, array)?.iter().zip(&mut self.writers) {
-                writer.write(leaf)?;
-            }
+    pub(super) fn encode(&mut self, array: &ArrayRef) -> Result<(), ParquetError> {
+        for (leaf, writer) in compute_leaves(&self.field, array)?.iter().zip(&mut self.writers) {
+            writer.write(leaf)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn encode_nulls(&mut self, row_count: usize) -> Result<(), ParquetError> {
+        self.encode(&new_null_array(self.field.data_type(), row_count))
+    }
+
+    /// What was encoded, a chunk for each leaf.
+    pub(super) fn close(self) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
         self.writers.into_iter().map(ArrowColumnWriter::close).collect()
     }
 }
 
+/// Column chunks that a row group gets next.
+#[derive(Debug)]
+pub(super) enum ColumnChunks {
+    Encoded(Vec<ArrowColumnChunk>),
+    /// Those of these leaves, as they are encoded in a part.
+    Copied(Range<usize>),
+}
+
 impl PartFile {
     /// Begins a file. `dictionaries` says, by column, which of its leaves get a dictionary.
-    pub(super) fn begin(scratch: Scratch, columns: &PartColumns, dictionaries: &[Vec<bool>]) -> Result<Self> {
+    pub(super) fn begin(
+        scratch: Scratch,
+        columns: &PartColumns,
+        dictionaries: Vec<Vec<bool>>,
+    ) -> Result<Self> {
         let Scratch { path, file } = scratch;
         let parquet_schema = parquet::arrow::ArrowSchemaConverter::new()
             .convert(&columns.schema)
@@ -220,7 +293,7 @@ impl PartFile {
             ArrowWriter::try_new_with_options(file, Arc::clone(&columns.schema), options)
                 .and_then(ArrowWriter::into_serialized_writer)
                 .map_err(|error| encoding_failed(&path, error))?;
-        Ok(Self { writer, encoders, path, row_group_count: 0, row_count: 0 })
+        Ok(Self { writer, encoders, path, dictionaries, row_group_count: 0, row_count: 0 })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -247,45 +320,53 @@ impl PartFile {
 
     /// Appends the encoded columns of a row group, in the order of the columns.
     pub(super) fn append(&mut self, chunks: Vec<ArrowColumnChunk>, row_count: usize) -> Result<()> {
-        let path = &self.path;
+        self.append_row_group([ColumnChunks::Encoded(chunks)], row_count, |leaf, _| {
+            unreachable!("leaf {leaf} is encoded")
+        })
+    }
+
+    /// Appends a row group of columns that are encoded, or to be copied from this row group of a part.
+    pub(super) fn append_from(
+        &mut self,
+        part: &PartReader,
+        row_group: usize,
+        columns: impl IntoIterator<Item = ColumnChunks>,
+    ) -> Result<()> {
+        let input = part.reopen()?;
+        self.append_row_group(columns, part.row_count(row_group), |leaf, appended| {
+            appended.append_column(&input, part.column_chunk(row_group, leaf))
+        })
+    }
+
+    /// Appends the row groups of a finished part with the same columns, as they are encoded there.
+    pub(super) fn append_part(&mut self, part: &PartReader) -> Result<()> {
+        for row_group in 0..part.row_group_count() {
+            self.append_from(part, row_group, [ColumnChunks::Copied(0..part.leaf_count())])?;
+        }
+        Ok(())
+    }
+
+    fn append_row_group(
+        &mut self,
+        columns: impl IntoIterator<Item = ColumnChunks>,
+        row_count: usize,
+        copy: impl Fn(usize, &mut SerializedRowGroupWriter<'_, File>) -> Result<(), ParquetError>,
+    ) -> Result<()> {
         check_row_group_count(self.row_group_count)?;
+        let path = &self.path;
         let mut row_group = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
-        for chunk in chunks {
-            chunk.append_to_row_group(&mut row_group).map_err(|error| encoding_failed(path, error))?;
+        for chunks in columns {
+            let appended = match chunks {
+                ColumnChunks::Encoded(chunks) => {
+                    chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut row_group))
+                }
+                ColumnChunks::Copied(mut leaves) => leaves.try_for_each(|leaf| copy(leaf, &mut row_group)),
+            };
+            appended.map_err(|error| encoding_failed(path, error))?;
         }
         row_group.close().map_err(|error| encoding_failed(path, error))?;
         self.row_group_count += 1;
         self.row_count += row_count as u64;
-        Ok(())
-    }
-
-    /// Appends the row groups of a finished part with the same columns, as they are encoded there.
-    pub(super) fn append_part(&mut self, part: &FinishedPart) -> Result<()> {
-        let read_failed = |error| Error::storage("read back", &part.path, error);
-        let input = File::open(&part.path).map_err(|error| Error::storage("reopen", &part.path, error))?;
-        let metadata = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional)
-            .parse_and_finish(&input)
-            .map_err(read_failed)?;
-        for (index, row_group) in metadata.row_groups().iter().enumerate() {
-            let path = &self.path;
-            check_row_group_count(self.row_group_count)?;
-            let mut appended = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
-            for (place, column) in row_group.columns().iter().enumerate() {
-                let chunk = ColumnCloseResult {
-                    bytes_written: column.compressed_size() as u64,
-                    rows_written: row_group.num_rows() as u64,
-                    metadata: column.clone(),
-                    bloom_filter: None,
-                    column_index: metadata.column_index().map(|of| of[index][place].clone()),
-                    offset_index: metadata.offset_index().map(|of| of[index][place].clone()),
-                };
-                appended.append_column(&input, chunk).map_err(|error| encoding_failed(path, error))?;
-            }
-            appended.close().map_err(|error| encoding_failed(path, error))?;
-            self.row_group_count += 1;
-            self.row_count += row_group.num_rows() as u64;
-        }
         Ok(())
     }
 
@@ -306,9 +387,9 @@ impl PartFile {
         for (key, value) in &footer.0 {
             self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
         }
-        let Self { writer, path, row_count, row_group_count, .. } = self;
+        let Self { writer, path, dictionaries, row_count, row_group_count, .. } = self;
         let file = writer.into_inner().map_err(|error| encoding_failed(&path, error))?;
-        Ok((FinishedPart { path, row_count, row_group_count, bytes: 0 }, file))
+        Ok((FinishedPart { path, dictionaries, row_count, row_group_count, bytes: 0 }, file))
     }
 }
 
@@ -344,7 +425,7 @@ fn verify(part: &FinishedPart) -> Result<u64> {
     Ok(file.metadata().map_err(|error| Error::storage("look at", path, error))?.len())
 }
 
-pub(super) fn encoding_failed(path: &Path, error: ParquetError) -> Error {
+fn encoding_failed(path: &Path, error: ParquetError) -> Error {
     // The encoder wraps what the file system says, in the same words.
     match error {
         ParquetError::External(cause) => match cause.downcast::<io::Error>() {
@@ -353,6 +434,10 @@ pub(super) fn encoding_failed(path: &Path, error: ParquetError) -> Error {
         },
         error => Error::storage("write", path, error),
     }
+}
+
+pub(super) fn could_not_encode(error: ParquetError) -> Error {
+    Error::failed("could not encode a column").because(error)
 }
 
 /// Which leaves of one column get a dictionary, from its arrays in the first row group.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::ArrayRef;
 
 use crate::config::RowGroupConfig;
-use crate::model::PageBatch;
+use crate::model::{BatchColumn, PageBatch};
 use crate::schema::{ColumnType, Shape, leaf_count};
 
 /// What an array costs besides its values, with its name and type: pages of one record would else pile up by the
@@ -27,30 +27,38 @@ pub(super) struct Rows {
     leaf_count: usize,
     pub(super) shape: Shape,
     pub(super) types: Vec<(Arc<str>, ColumnType)>,
-    pub(super) columns: Vec<ArrayRef>,
+    pub(super) columns: Vec<BatchColumn>,
     /// Per `--values` field: its feature columns, if its column exists yet.
     pub(super) features: Vec<Option<Vec<ArrayRef>>>,
     places: OnceLock<HashMap<Arc<str>, usize>>,
 }
 
 impl Rows {
-    pub(super) fn new(
-        row_count: usize,
-        shape: Shape,
-        columns: Vec<ArrayRef>,
-        features: Vec<Option<Vec<ArrayRef>>>,
-    ) -> Self {
-        let arrays = || columns.iter().chain(features.iter().flatten().flatten());
-        let bytes = arrays().map(|array| value_bytes(array) + ARRAY_OVERHEAD_BYTES).sum();
-        let types = top_types(&shape);
-        let leaf_count = arrays().map(|array| leaf_count(array.data_type())).sum();
-        Self { row_count, bytes, leaf_count, shape, types, columns, features, places: OnceLock::new() }
-    }
-
     pub(super) fn of_page(batch: PageBatch) -> Self {
-        let features =
-            batch.features.into_iter().map(|field| field.is_seen.then_some(field.columns)).collect();
-        Self::new(batch.row_count, batch.shape, batch.columns, features)
+        let PageBatch { row_count, shape, columns, features, .. } = batch;
+        let features: Vec<_> =
+            features.into_iter().map(|field| field.is_seen.then_some(field.columns)).collect();
+        let mut bytes = 0;
+        let mut leaves = 0;
+        for column in &columns {
+            bytes += column.value_bytes() + ARRAY_OVERHEAD_BYTES;
+            leaves += leaf_count(column.values().data_type());
+        }
+        for feature in features.iter().flatten().flatten() {
+            bytes += BatchColumn::dense(Arc::clone(feature)).value_bytes() + ARRAY_OVERHEAD_BYTES;
+            leaves += 1;
+        }
+        let types = top_types(&shape);
+        Self {
+            row_count,
+            bytes,
+            leaf_count: leaves,
+            shape,
+            types,
+            columns,
+            features,
+            places: OnceLock::new(),
+        }
     }
 
     /// The place of the column called `name`, looking at `expected` first: pages of one source mostly have
@@ -68,10 +76,6 @@ impl Rows {
     pub(super) fn seen_fields(&self) -> impl Iterator<Item = bool> {
         self.features.iter().map(Option::is_some)
     }
-}
-
-fn value_bytes(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().expect("every column type has a known size")
 }
 
 /// The columns of records of this shape.

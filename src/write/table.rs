@@ -2,30 +2,26 @@
 //!
 //! Rows are cut into row groups; while one is encoded on the pool the next one fills. A row group
 //! that knows more than the open part (a new column, a wider type) closes it and begins the next; at
-//! the end parts of different schemas are read back, widened and written as one.
+//! the end parts of different schemas become one.
 
-use std::fs::File;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::footer::Footer;
-use super::part::{FinishedPart, PartColumns, PartFile, check_columns, dictionaries_of, encoding_failed};
+use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode, dictionaries_of};
+use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
+use super::unify::unify;
 use crate::config::{FeatureConfig, RowGroupConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::model::PageBatch;
-use crate::schema::{Form, Kinds, Shape, holds_fragments};
+use crate::schema::{Form, Kinds, Shape};
 use crate::sink::LocalOutput;
-
-/// Rows of a batch that is read back from a part, at most.
-const REREAD_ROWS_MAX: usize = 16_384;
 
 /// What a finished table came to.
 #[derive(Debug, Clone)]
@@ -48,7 +44,6 @@ pub struct TableWriter {
     row_groups: RowGroups,
     shape: Shape,
     seen_fields: Vec<bool>,
-    form: Form,
     open: Option<OpenPart>,
     /// Row groups of records without members, held back until there is a column.
     without_columns: Vec<RowGroup>,
@@ -87,13 +82,13 @@ impl TableWriter {
     ) -> Self {
         let seen_fields = vec![features.fields_are_explicit; features.fields.len()];
         let tools = Tools { pool, metrics, features, row_group };
-        Self::with_schema(tools, Shape::of_kinds(Kinds::OBJECT), seen_fields, Form::Part)
+        Self::with_schema(tools, Shape::of_kinds(Kinds::OBJECT), seen_fields)
     }
 
-    fn with_schema(tools: Tools, shape: Shape, seen_fields: Vec<bool>, form: Form) -> Self {
+    fn with_schema(tools: Tools, shape: Shape, seen_fields: Vec<bool>) -> Self {
         let row_groups = RowGroups::new(tools.row_group);
         let (open, without_columns, finished) = (None, Vec::new(), Vec::new());
-        Self { tools, row_groups, shape, seen_fields, form, open, without_columns, finished }
+        Self { tools, row_groups, shape, seen_fields, open, without_columns, finished }
     }
 
     /// A table for the rows of one page, which join this one by [`Self::append_page`] or vanish.
@@ -111,7 +106,7 @@ impl TableWriter {
         for slice in self.row_groups.open_slices() {
             learn_schema(&mut shape, &mut seen_fields, slice);
         }
-        Ok(Self::with_schema(self.tools.clone(), shape, seen_fields, self.form))
+        Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
     }
 
     /// Adds the rows of a page that was written to a table of its own, behind all rows so far.
@@ -205,70 +200,34 @@ impl TableWriter {
             ));
         }
         if self.open.is_none() {
-            let columns = self.columns()?;
+            let columns = self.columns(Form::Part)?;
             if columns.count() == 0 {
                 return Ok(None);
             }
-            let file = settled(PartFile::begin(output.create_part()?, &columns, &[])?);
+            let file = settled(PartFile::begin(output.create_part()?, &columns, Vec::new())?);
             self.open = Some(OpenPart { columns, file });
         }
-        self.finish_part(footer).await?;
-        let is_final = |(columns, _): &(Arc<PartColumns>, FinishedPart)| {
-            self.form == Form::Published || !has_fragments(&columns.shape)
+        let is_only_part = self.finished.is_empty();
+        let (columns, part) = match self.open.take() {
+            Some(open) if is_only_part && open.columns.are_final() => {
+                let (columns, file, footer) = (open.columns, open.file.await?, footer.clone());
+                (columns, self.tools.pool.run(move || file.finish(&footer)).await??)
+            }
+            open => {
+                self.open = open;
+                self.close_part().await?;
+                let (columns, Tools { pool, metrics, .. }) = (self.columns(Form::Published)?, &self.tools);
+                let part = unify(pool, metrics, output, &columns, self.finished, footer).await?;
+                (columns, part)
+            }
         };
-        match self.finished.as_slice() {
-            [part] if is_final(part) => {
-                let (columns, part) = part.clone();
-                Ok(Some(TableStats {
-                    path: part.path,
-                    row_count: part.row_count,
-                    row_group_count: part.row_group_count,
-                    bytes: part.bytes,
-                    schema: Arc::clone(&columns.schema),
-                }))
-            }
-            _ => Box::pin(self.unify(output, footer)).await,
-        }
-    }
-
-    /// Writes all parts as one, with the schema that holds them all: those that have it already are copied as
-    /// they are, the others read back.
-    async fn unify(self, output: &mut LocalOutput, footer: &Footer) -> Result<Option<TableStats>> {
-        let Self { tools, shape, seen_fields, finished, .. } = self;
-        let mut table = Self::with_schema(tools.clone(), shape, seen_fields, Form::Published);
-        let columns = table.columns()?;
-        let may_copy = !has_fragments(&table.shape);
-        for (part_columns, part) in finished {
-            if may_copy && part_columns.are_stored_like(&columns) {
-                table.take_over(output, part).await?;
-                continue;
-            }
-            // One row group at a time: it was cut by its bytes, so it fits, whatever its rows are.
-            for row_group in 0..part.row_group_count {
-                let part = part.clone();
-                let batches = tools.pool.run(move || read_row_group(&part, row_group)).await??;
-                for batch in batches {
-                    table.push_rows(output, rows_of_part(&batch, &part_columns, &tools.features)).await?;
-                }
-            }
-            output.remove_part(&part.path)?;
-        }
-        table.finish(output, footer).await
-    }
-
-    /// Adds the row groups of a part that has the columns of this table.
-    async fn take_over(&mut self, output: &mut LocalOutput, part: FinishedPart) -> Result<()> {
-        if let Some(row_group) = self.row_groups.pop_last() {
-            self.write(output, row_group).await?;
-        }
-        let columns = self.columns()?;
-        let file = match self.open.take() {
-            Some(open) => open.file.await?,
-            None => PartFile::begin(output.create_part()?, &columns, &[])?,
-        };
-        let file = settled(self.copy_part(output, file, part).await?);
-        self.open = Some(OpenPart { columns, file });
-        Ok(())
+        Ok(Some(TableStats {
+            path: part.path,
+            row_count: part.row_count,
+            row_group_count: part.row_group_count,
+            bytes: part.bytes,
+            schema: Arc::clone(&columns.schema),
+        }))
     }
 
     async fn copy_part(
@@ -277,14 +236,18 @@ impl TableWriter {
         mut file: PartFile,
         part: FinishedPart,
     ) -> Result<PartFile> {
-        let (file, part) =
-            self.tools.pool.run(move || file.append_part(&part).map(|()| (file, part))).await??;
-        output.remove_part(&part.path)?;
+        let path = part.path.clone();
+        let file = self
+            .tools
+            .pool
+            .run(move || PartReader::open(&part).and_then(|part| file.append_part(&part)).map(|()| file))
+            .await??;
+        output.remove_part(&path)?;
         Ok(file)
     }
 
-    fn columns(&self) -> Result<Arc<PartColumns>> {
-        PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.tools.features, self.form)
+    fn columns(&self, form: Form) -> Result<Arc<PartColumns>> {
+        PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.tools.features, form)
             .map(Arc::new)
     }
 
@@ -296,7 +259,7 @@ impl TableWriter {
         if grew {
             self.follow_schema().await?;
         }
-        if self.open.is_none() && self.columns()?.count() == 0 {
+        if self.open.is_none() && self.columns(Form::Part)?.count() == 0 {
             // Records without members: Parquet has no rows without columns, so they wait for one.
             self.without_columns.push(row_group);
             return Ok(());
@@ -315,7 +278,7 @@ impl TableWriter {
                 (columns, file)
             }
             None => {
-                let columns = self.columns()?;
+                let columns = self.columns(Form::Part)?;
                 let file = self.begin(output, &columns, &row_group).await?;
                 (columns, file)
             }
@@ -326,7 +289,7 @@ impl TableWriter {
 
     /// Closes the open part, unless it can go on under the schema as it is now.
     async fn follow_schema(&mut self) -> Result<()> {
-        let columns = self.columns()?;
+        let columns = self.columns(Form::Part)?;
         match &mut self.open {
             Some(open) if columns.are_stored_like(&open.columns) => {
                 open.columns = columns;
@@ -356,7 +319,7 @@ impl TableWriter {
         for look in looks {
             dictionaries.push(look.await?);
         }
-        let file = PartFile::begin(output.create_part()?, columns, &dictionaries)?;
+        let file = PartFile::begin(output.create_part()?, columns, dictionaries)?;
         self.append(file, columns, row_group)
     }
 
@@ -372,12 +335,15 @@ impl TableWriter {
         let encoded: Vec<_> = encoders
             .into_iter()
             .enumerate()
-            .map(|(place, encoder)| {
+            .map(|(place, mut encoder)| {
                 let (columns, row_group) = (Arc::clone(columns), Arc::clone(row_group));
                 let metrics = Arc::clone(&self.tools.metrics);
                 self.tools.pool.run(move || {
                     let begun = Instant::now();
-                    let chunks = encoder.encode(&columns.arrays(place, &row_group));
+                    for array in columns.arrays(place, &row_group) {
+                        encoder.encode(&array)?;
+                    }
+                    let chunks = encoder.close();
                     metrics.encode_time.add(begun.elapsed());
                     chunks
                 })
@@ -387,10 +353,7 @@ impl TableWriter {
         Ok(Box::pin(async move {
             let mut chunks = Vec::new();
             for column in encoded {
-                let column = column
-                    .await?
-                    .map_err(|error| Error::failed("could not encode a column").because(error))?;
-                chunks.extend(column);
+                chunks.extend(column.await?.map_err(could_not_encode)?);
             }
             pool.run(move || file.append(chunks, row_count).map(|()| file)).await?
         }))
@@ -404,16 +367,6 @@ impl TableWriter {
         self.finished.push((columns, part));
         Ok(())
     }
-
-    /// Finishes the last part, which may be the output.
-    async fn finish_part(&mut self, footer: &Footer) -> Result<()> {
-        let Some(OpenPart { columns, file }) = self.open.take() else { return Ok(()) };
-        let file = file.await?;
-        let footer = footer.clone();
-        let part = self.tools.pool.run(move || file.finish(&footer)).await??;
-        self.finished.push((columns, part));
-        Ok(())
-    }
 }
 
 impl OpenPart {
@@ -421,10 +374,6 @@ impl OpenPart {
         let file = self.file.await?;
         pool.run(move || file.close(&Footer::default())).await?
     }
-}
-
-fn has_fragments(shape: &Shape) -> bool {
-    shape.fields.iter().any(|(_, shape)| holds_fragments(&shape.column_type()))
 }
 
 /// Adds what a slice of rows knows. Returns whether it is more than was known.
@@ -440,26 +389,4 @@ fn unite_fields(ours: &mut [bool], theirs: impl Iterator<Item = bool>) -> bool {
         *ours |= theirs;
     }
     grew
-}
-
-fn read_row_group(part: &FinishedPart, row_group: usize) -> Result<Vec<RecordBatch>> {
-    let file = File::open(&part.path).map_err(|error| Error::storage("reopen", &part.path, error))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_row_groups(vec![row_group]).with_batch_size(REREAD_ROWS_MAX).build())
-        .map_err(|error| encoding_failed(&part.path, error))?;
-    reader
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|error| Error::storage("read back", &part.path, error))
-}
-
-/// The rows of a part, under the types that the part was written with.
-fn rows_of_part(batch: &RecordBatch, columns: &PartColumns, features: &FeatureConfig) -> Rows {
-    let mut arrays = batch.columns().iter().cloned();
-    let record_columns = arrays.by_ref().take(columns.shape.fields.len()).collect();
-    let features = columns
-        .seen_fields
-        .iter()
-        .map(|is_seen| is_seen.then(|| arrays.by_ref().take(features.features.len()).collect()))
-        .collect();
-    Rows::new(batch.num_rows(), columns.shape.clone(), record_columns, features)
 }

@@ -69,7 +69,8 @@ fn list_of(batch: &PageBatch, name: &str, row: usize) -> Option<Vec<String>> {
         batch.shape.fields.iter().position(|(field, _)| **field == *name).expect("the column is there");
     let of = batch.shape.fields[place].1.column_type();
     assert_eq!(of, ColumnType::List(Box::new(ColumnType::Double)), "{name}");
-    let list = batch.columns[place].as_list::<i32>();
+    let column = batch.columns[place].to_array();
+    let list = column.as_list::<i32>();
     list.is_valid(row).then(|| {
         let elements = list.value(row);
         let doubles = elements.as_primitive::<Float64Type>();
@@ -82,7 +83,7 @@ fn text_column(batch: &PageBatch, name: &str) -> Vec<Option<String>> {
         batch.shape.fields.iter().position(|(field, _)| **field == *name).expect("the column is there");
     let of = batch.shape.fields[place].1.column_type();
     assert!(matches!(of, ColumnType::Text(_)), "{name} is {of:?}");
-    batch.columns[place].as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
+    batch.columns[place].to_array().as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
 }
 
 #[test]

@@ -126,6 +126,6 @@ pub(crate) fn checked(outcome: Result<PageBatch, PageFault>) -> Result<PageBatch
     let batch = outcome?;
     assert_eq!(batch.record_count, batch.row_count as u64 + batch.rejects.len() as u64, "{batch:?}");
     assert_eq!(batch.columns.len(), batch.shape.fields.len());
-    assert!(batch.columns.iter().all(|column| column.len() == batch.row_count), "{batch:?}");
+    assert!(batch.columns.iter().all(|column| column.row_count() == batch.row_count), "{batch:?}");
     Ok(batch)
 }

@@ -118,7 +118,7 @@ fn check_traces(with_rejects: &PageBatch, without: &PageBatch) -> Result<(), Tes
     prop_assert_eq!(&with_rejects.shape, &without.shape);
     prop_assert_eq!(with_rejects.row_count, without.row_count);
     for (ours, theirs) in with_rejects.columns.iter().zip(&without.columns) {
-        prop_assert_eq!(ours.to_data(), theirs.to_data());
+        prop_assert_eq!(ours.to_array().to_data(), theirs.to_array().to_data());
     }
     for (ours, theirs) in with_rejects.features.iter().zip(&without.features) {
         prop_assert_eq!(ours.is_seen, theirs.is_seen);

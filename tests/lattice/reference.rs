@@ -262,12 +262,12 @@ pub(crate) fn check_page(records: &[&Json], batch: &PageBatch) -> Result<(), Str
     for ((column, (name, expected)), (_, shape)) in
         batch.columns.iter().zip(&members).zip(&batch.shape.fields)
     {
-        if column.len() != records.len() {
-            return Err(format!("{name}: {} rows of {}", column.len(), records.len()));
+        if column.row_count() != records.len() {
+            return Err(format!("{name}: {} rows of {}", column.row_count(), records.len()));
         }
         let cells: Vec<Cell<'_>> =
             records.iter().enumerate().map(|(row, record)| (row, member(record, name))).collect();
-        check_column(column, &shape.column_type(), expected, &cells, false)
+        check_column(&column.to_array(), &shape.column_type(), expected, &cells, false)
             .map_err(|wrong| format!("{name}: {wrong}"))?;
     }
     Ok(())

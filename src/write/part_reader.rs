@@ -1,0 +1,99 @@
+//! A finished part, read back: column chunks as they are encoded, or a column's values.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+
+use super::part::FinishedPart;
+use crate::error::{Error, Result};
+
+/// Rows of a column that are decoded at once, at most.
+const BATCH_ROWS_MAX: usize = 16_384;
+
+/// A finished part, and its footer.
+#[derive(Debug)]
+pub(super) struct PartReader {
+    path: PathBuf,
+    footer: ArrowReaderMetadata,
+}
+
+impl PartReader {
+    pub(super) fn open(part: &FinishedPart) -> Result<Self> {
+        let path = part.path.clone();
+        let file = reopen(&path)?;
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let footer = ArrowReaderMetadata::load(&file, options)
+            .map_err(|error| Error::storage("read back", &path, error))?;
+        Ok(Self { path, footer })
+    }
+
+    /// The file once more, with a place of its own: readers at the same time would move a shared one.
+    pub(super) fn reopen(&self) -> Result<File> {
+        reopen(&self.path)
+    }
+
+    fn metadata(&self) -> &Arc<ParquetMetaData> {
+        self.footer.metadata()
+    }
+
+    pub(super) fn row_group_count(&self) -> usize {
+        self.metadata().num_row_groups()
+    }
+
+    pub(super) fn row_count(&self, row_group: usize) -> usize {
+        self.metadata().row_group(row_group).num_rows() as usize
+    }
+
+    pub(super) fn leaf_count(&self) -> usize {
+        self.metadata().file_metadata().schema_descr().num_columns()
+    }
+
+    /// What the footer says of the column chunk of a leaf.
+    pub(super) fn column_chunk(&self, row_group: usize, leaf: usize) -> ColumnCloseResult {
+        let metadata = self.metadata();
+        let column = metadata.row_group(row_group).column(leaf);
+        ColumnCloseResult {
+            bytes_written: column.compressed_size() as u64,
+            rows_written: self.row_count(row_group) as u64,
+            metadata: column.clone(),
+            bloom_filter: None,
+            column_index: metadata.column_index().map(|of| of[row_group][leaf].clone()),
+            offset_index: metadata.offset_index().map(|of| of[row_group][leaf].clone()),
+        }
+    }
+
+    /// The values of the top-level column in this place, some rows at a time.
+    pub(super) fn values(
+        &self,
+        row_group: usize,
+        place: usize,
+    ) -> Result<impl Iterator<Item = Result<ArrayRef>>> {
+        let failed = |path: &PathBuf, error: ParquetError| Error::storage("read back", path, error);
+        let columns = ProjectionMask::roots(self.metadata().file_metadata().schema_descr(), [place]);
+        let reader: ParquetRecordBatchReader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.reopen()?, self.footer.clone())
+                .with_row_groups(vec![row_group])
+                .with_projection(columns)
+                .with_batch_size(BATCH_ROWS_MAX)
+                .build()
+                .map_err(|error| failed(&self.path, error))?;
+        let path = self.path.clone();
+        Ok(reader.map(move |batch| {
+            let batch = batch.map_err(|error| Error::storage("read back", &path, error))?;
+            Ok(ArrayRef::clone(batch.column(0)))
+        }))
+    }
+}
+
+fn reopen(path: &PathBuf) -> Result<File> {
+    File::open(path).map_err(|error| Error::storage("reopen", path, error))
+}
