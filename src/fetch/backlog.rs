@@ -13,8 +13,10 @@ use crate::budget::ByteBudget;
 use crate::error::{Error, Result};
 use crate::sink::{Spool, Spools};
 
-/// Bytes that are read back from disk at once.
-const READ_BYTES: usize = 256 << 10;
+/// Bytes that go to disk, or come back from it, at once.
+const STEP_BYTES: usize = 256 << 10;
+/// What a backlog holds of what is on disk: a step on its way there, and one on its way back.
+pub const BACKLOG_BESIDE_BYTES: u64 = 2 * STEP_BYTES as u64;
 
 /// A queue of received bytes, the oldest first.
 #[derive(Debug)]
@@ -59,14 +61,17 @@ impl Backlog {
             && let Some(paid) = self.room.budget.try_take(size)
         {
             self.memory_bytes += size;
-            self.memory.push_back((bytes, paid));
+            // What was received is a slice of the connection's buffer, which may be a hundred times as large.
+            self.memory.push_back((Bytes::copy_from_slice(&bytes), paid));
             return Ok(());
         }
         let spooled = match &mut self.spooled {
             Some(spooled) => spooled,
             empty => {
                 let Spool { path, file } = self.room.spools.create()?;
-                empty.insert(Spooled { path, file: file.into(), written_bytes: 0, read_bytes: 0 })
+                let mut file = File::from_std(file);
+                file.set_max_buf_size(STEP_BYTES);
+                empty.insert(Spooled { path, file, written_bytes: 0, read_bytes: 0 })
             }
         };
         let written = async {
@@ -89,7 +94,7 @@ impl Backlog {
             return Ok(Some(bytes));
         }
         let Some(spooled) = &mut self.spooled else { return Ok(None) };
-        let mut bytes = BytesMut::with_capacity(READ_BYTES);
+        let mut bytes = BytesMut::with_capacity(STEP_BYTES);
         let read = async {
             spooled.file.seek(SeekFrom::Start(spooled.read_bytes)).await?;
             spooled.file.read_buf(&mut bytes).await

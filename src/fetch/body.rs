@@ -22,6 +22,10 @@ use crate::model::DeclaredForm;
 /// Bytes that tell whether a body is compressed.
 const MAGIC_BYTES: usize = 4;
 
+/// What a connection holds at most beside what is taken from it: three buffers of 408 KiB, to which hyper lets each
+/// of its buffers grow where bytes rush in. One is read into, one waits behind it, one we take from.
+const CONNECTION_BYTES_MAX: u64 = 3 * (408 << 10);
+
 /// Why a body, or its head, did not come.
 #[derive(Debug)]
 pub enum FetchError {
@@ -115,6 +119,7 @@ pub struct Body {
 #[derive(Debug)]
 pub(super) struct Incoming {
     source: Source,
+    received_bytes: u64,
     backlog: Backlog,
     /// How the source ended, once it has.
     end: Option<Result<(), AttemptFault>>,
@@ -126,7 +131,7 @@ impl Incoming {
     pub(super) fn new(source: Source, backlog: Backlog, permit: Option<OwnedSemaphorePermit>) -> Self {
         // A file is no business of the network's.
         let permit = permit.filter(|_| matches!(source, Source::Http(_)));
-        Self { source, backlog, end: None, permit }
+        Self { source, received_bytes: 0, backlog, end: None, permit }
     }
 
     async fn next(&mut self) -> Fetch<Option<Bytes>> {
@@ -141,6 +146,9 @@ impl Incoming {
 
     async fn receive(&mut self) -> Result<Option<Bytes>, AttemptFault> {
         let received = self.source.next().await;
+        if let Ok(Some(bytes)) = &received {
+            self.received_bytes += bytes.len() as u64;
+        }
         if let Ok(None) | Err(_) = received {
             self.end = Some(received.clone().map(|_| ()));
             self.permit = None;
@@ -189,13 +197,35 @@ impl Body {
         self.head.expected_bytes.filter(|_| self.layers.is_empty())
     }
 
+    /// Bytes of memory that it holds, or wants for the decoder that it makes next, beside those that it gives out.
+    pub fn memory_bytes(&self) -> u64 {
+        let expected_bytes = self.head.expected_bytes.unwrap_or_default();
+        let connection_bytes = match (&self.incoming.source, &self.incoming.end) {
+            (Source::Http(_), None) => {
+                self.incoming.received_bytes.max(expected_bytes).min(CONNECTION_BYTES_MAX)
+            }
+            _ => 0,
+        };
+        connection_bytes + self.layers.memory_bytes()
+    }
+
+    /// Says that all of [`Self::memory_bytes`] is paid for.
+    pub fn pay(&mut self) {
+        self.layers.pay();
+    }
+
     /// Appends to `bytes` until they are `len_max` long or the body ends. Returns whether it has ended.
+    ///
+    /// Returns without a byte where more memory is wanted than was paid for.
     ///
     /// # Errors
     /// The body broke off, can't be decompressed or is too large, or the backlog can't be kept.
     pub async fn fill(&mut self, bytes: &mut Vec<u8>, len_max: usize) -> Fetch<bool> {
         if !self.is_coding_known {
             self.look_for_a_coding(bytes).await?;
+            if !self.is_coding_known {
+                return Ok(false);
+            }
         }
         let len_before = bytes.len();
         let is_over = if self.layers.is_empty() {
@@ -252,7 +282,7 @@ impl Body {
                 return Ok(false);
             }
             match self.step(bytes, len_max).await? {
-                Filled::Full => return Ok(false),
+                Filled::Full | Filled::Unpaid => return Ok(false),
                 Filled::End => return Ok(true),
                 Filled::Hungry => match self.incoming.next().await? {
                     Some(received) => self.layers.feed(received),
@@ -288,10 +318,17 @@ impl Body {
         } else {
             self.decompress(&mut begin, MAGIC_BYTES).await
         };
-        if let Err(error) = looked {
-            // All that came, for the trace of the page.
-            bytes.append(&mut begin);
-            return Err(error);
+        match looked {
+            Ok(is_over) if is_over || begin.len() == MAGIC_BYTES => {}
+            Ok(_) => {
+                self.rest = begin.into();
+                return Ok(());
+            }
+            Err(error) => {
+                // All that came, for the trace of the page.
+                bytes.append(&mut begin);
+                return Err(error);
+            }
         }
         self.is_coding_known = true;
         let coding = Coding::of_magic(&begin);

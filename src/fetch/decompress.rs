@@ -19,6 +19,12 @@ const MAGIC_BYTES: usize = 4;
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// The window of gzip and deflate, 32 KiB.
 const GZIP_WINDOW_LOG: u8 = 15;
+/// What a decoder of gzip or deflate takes: its window and its tables. As much is not asked for.
+const FLATE_BYTES: u64 = 64 << 10;
+/// What a decoder of zstd takes beside its window: its tables and two blocks.
+const ZSTD_BESIDE_BYTES: u64 = 512 << 10;
+/// What a decoder of brotli takes beside its window: its tables.
+const BROTLI_BESIDE_BYTES: u64 = 512 << 10;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -78,7 +84,9 @@ pub(super) fn head(coding: Coding, input: Bytes, len_max: usize) -> Vec<u8> {
     layers.add(coding);
     layers.feed(input);
     // Cut at its head the stream has a fault in most cases; what came before it is what is wanted.
-    let _ = layers.step(&mut output, len_max);
+    while layers.step(&mut output, len_max) == Ok(Filled::Unpaid) {
+        layers.pay();
+    }
     output
 }
 
@@ -91,6 +99,8 @@ pub(super) enum Filled {
     Hungry,
     /// The end markers were reached, and all input belongs to the streams.
     End,
+    /// A decoder is to be made that takes more memory than was paid for: see [`Layers::memory_bytes`].
+    Unpaid,
 }
 
 /// The codings of a body, the one that is undone first in front.
@@ -120,8 +130,27 @@ impl Layers {
 
     /// Adds the coding that is undone last.
     pub(super) fn add(&mut self, coding: Coding) {
-        let stream = Stream { coding, decoder: None, is_padding: false, is_behind_end: false };
+        let stream = Stream {
+            coding,
+            decoder: None,
+            wanted_bytes: FLATE_BYTES,
+            paid_bytes: FLATE_BYTES,
+            is_padding: false,
+            is_behind_end: false,
+        };
         self.layers.push(Layer { stream, input: Bytes::new(), is_fed: false });
+    }
+
+    /// Bytes of memory that the decoders take, and that the one takes which is to be made next.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.layers.iter().map(|layer| layer.stream.wanted_bytes.max(layer.stream.paid_bytes)).sum()
+    }
+
+    /// Says that all of [`Self::memory_bytes`] is paid for.
+    pub(super) fn pay(&mut self) {
+        for Layer { stream, .. } in &mut self.layers {
+            stream.paid_bytes = stream.paid_bytes.max(stream.wanted_bytes);
+        }
     }
 
     /// Adds the next bytes of the body, once the last ones are used up.
@@ -171,8 +200,8 @@ fn step(layers: &mut [Layer], output: &mut Vec<u8>, len_max: usize) -> Result<Fi
         let mut between = Vec::with_capacity(BETWEEN_BYTES);
         let fed = step(before, &mut between, BETWEEN_BYTES)?;
         layer.is_fed = fed == Filled::End;
-        if between.is_empty() && fed == Filled::Hungry {
-            return Ok(Filled::Hungry);
+        if between.is_empty() && matches!(fed, Filled::Hungry | Filled::Unpaid) {
+            return Ok(fed);
         }
         layer.feed(between.into());
     }
@@ -189,6 +218,10 @@ struct Progress {
 struct Stream {
     coding: Coding,
     decoder: Option<Decoder>,
+    /// What the decoder takes, or the one that is to be made.
+    wanted_bytes: u64,
+    /// What decoders may take.
+    paid_bytes: u64,
     /// Whether an end marker was reached, so that nothing need follow.
     is_behind_end: bool,
     /// Whether only zeros may follow.
@@ -223,6 +256,14 @@ impl Stream {
                 if self.is_behind_end && !self.goes_on(input)? {
                     input.clear();
                     continue;
+                }
+                match decoder_bytes(self.coding, input) {
+                    Some(bytes) => self.wanted_bytes = bytes,
+                    None if is_fed => return Err(DecompressError::Cut(self.coding.name())),
+                    None => return Ok(Filled::Hungry),
+                }
+                if self.wanted_bytes > self.paid_bytes {
+                    return Ok(Filled::Unpaid);
                 }
                 self.decoder = Some(Decoder::new(self.coding, input)?);
             }
@@ -277,6 +318,44 @@ fn begins_like_a_zstd_frame(rest: &[u8]) -> bool {
     Coding::of_magic(rest) == Some(Coding::Zstd)
         || rest[0] & 0xf0 == 0x50
             && rest[1..].iter().zip([0x2a, 0x4d, 0x18]).all(|(byte, magic)| *byte == magic)
+}
+
+/// Bytes of memory that a decoder takes for the stream that begins with `input`; `None` if more of it must be seen.
+fn decoder_bytes(coding: Coding, input: &[u8]) -> Option<u64> {
+    match coding {
+        Coding::Gzip | Coding::Deflate => Some(FLATE_BYTES),
+        Coding::Zstd => Some(zstd_window_bytes(input)?.min(1 << ZSTD_WINDOW_LOG_MAX) + ZSTD_BESIDE_BYTES),
+        Coding::Brotli => Some(brotli_window_bytes(*input.first()?) + BROTLI_BESIDE_BYTES),
+    }
+}
+
+/// The window that the header of a zstd frame asks for (RFC 8878, 3.1.1.1).
+fn zstd_window_bytes(input: &[u8]) -> Option<u64> {
+    // A skippable frame, or none at all.
+    let Some(header) = input.strip_prefix(&ZSTD_MAGIC) else { return Some(0) };
+    let (descriptor, fields) = header.split_first()?;
+    let is_single_segment = descriptor & 0x20 != 0;
+    if !is_single_segment {
+        let window = *fields.first()?;
+        let base = 1 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    let dictionary_id_len = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let content_size_len = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+    let content_size = fields.get(dictionary_id_len..dictionary_id_len + content_size_len)?;
+    let number = content_size.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Some(if content_size_len == 2 { number + 256 } else { number })
+}
+
+/// The window that the first byte of a brotli stream asks for (RFC 7932, 9.1).
+fn brotli_window_bytes(first: u8) -> u64 {
+    let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, low) => 8 + low,
+        (_, high, _) => 17 + high,
+    };
+    1 << bits
 }
 
 impl Decoder {

@@ -54,6 +54,7 @@ fn run(coding: Coding, input: &[u8], piece_bytes: usize, room: usize) -> Result<
         let len_max = output.len() + room;
         match layers.step(&mut output, len_max)? {
             Filled::Full => {}
+            Filled::Unpaid => layers.pay(),
             Filled::End => return Ok(output),
             Filled::Hungry => match pieces.next() {
                 Some(piece) => layers.feed(Bytes::copy_from_slice(piece)),
@@ -185,7 +186,11 @@ fn codings_on_top_of_each_other_are_undone_in_turn() {
             layers.feed(Bytes::copy_from_slice(&twice[..twice.len() - cut]));
             layers.end();
             let mut output = Vec::new();
-            let step = layers.step(&mut output, 1 << 20);
+            let mut step = layers.step(&mut output, 1 << 20);
+            while step == Ok(Filled::Unpaid) {
+                layers.pay();
+                step = layers.step(&mut output, 1 << 20);
+            }
             assert_eq!(step.is_ok(), cut == 0, "{step:?}");
             assert!(cut > 0 || output == text);
         }
@@ -217,5 +222,60 @@ proptest::proptest! {
     fn no_bytes_panic_or_hang(coding in 0_usize..4, input in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         let coding = [Coding::Gzip, Coding::Zstd, Coding::Brotli, Coding::Deflate][coding];
         head(coding, input.into(), 1 << 16);
+    }
+}
+
+/// zstd with a window of 8 MiB and no word of how long the text is, as a server sends it that compresses a stream.
+fn zstd_stream(text: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(ZSTD_WINDOW_LOG_MAX).unwrap();
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn decoder_is_made_once_its_window_is_paid_for() {
+    for (coding, input, window_bytes) in [
+        (Coding::Zstd, zstd_stream(&text()), 8 << 20),
+        // A skippable frame first, which takes nothing.
+        (Coding::Zstd, [b"\x50\x2a\x4d\x18\x01\0\0\0x", &zstd_stream(&text())[..]].concat(), 8 << 20),
+        (Coding::Brotli, BROTLI_BODY.to_vec(), 1 << 24),
+    ] {
+        let mut layers = Layers::default();
+        layers.add(coding);
+        layers.feed(input.into());
+        let (mut output, len_max) = (Vec::new(), text().len());
+        let mut unpaid_bytes = 0;
+        while layers.step(&mut output, len_max).unwrap() == Filled::Unpaid {
+            assert_eq!(output, b"", "{coding:?}");
+            assert!(layers.memory_bytes() > unpaid_bytes, "{coding:?} asks for what is paid");
+            unpaid_bytes = layers.memory_bytes();
+            assert_eq!(layers.step(&mut output, len_max), Ok(Filled::Unpaid), "{coding:?} does not wait");
+            layers.pay();
+        }
+        assert!(
+            (window_bytes..window_bytes + (1 << 20)).contains(&unpaid_bytes),
+            "{coding:?}: {unpaid_bytes}"
+        );
+        assert_eq!(output, text(), "{coding:?}");
+    }
+}
+
+#[test]
+fn window_of_a_frame_that_tells_its_size_is_no_larger() {
+    for size in [0, 1, 255, 256, 257, 65_535, 65_536, 70_000] {
+        let frame = zstd::bulk::compress(&vec![b'7'; size], 3).unwrap();
+        assert_eq!(zstd_window_bytes(&frame), Some(size as u64), "{frame:x?}");
+        assert_eq!(zstd_window_bytes(&frame[..5]), None, "{frame:x?}");
+    }
+}
+
+#[test]
+fn window_of_brotli_is_that_of_its_first_bits() {
+    // RFC 7932, 9.1, read from the right.
+    for (bits, window_log) in
+        [(0b0, 16), (0b000_0001, 17), (0b0011, 18), (0b1111, 24), (0b010_0001, 10), (0b111_0001, 15)]
+    {
+        assert_eq!(brotli_window_bytes(bits), 1 << window_log, "{bits:b}");
     }
 }

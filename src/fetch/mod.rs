@@ -20,7 +20,7 @@ mod retry;
 mod spool;
 mod template;
 
-pub use backlog::BacklogRoom;
+pub use backlog::{BACKLOG_BESIDE_BYTES, BacklogRoom};
 pub use body::{Body, FetchError};
 pub use fetcher::{Fetcher, PageFetch};
 pub use list::{Requests, UrlList};

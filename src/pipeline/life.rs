@@ -12,7 +12,7 @@ use crate::budget::{ByteBudget, Reservation};
 use crate::config::{Config, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::Result;
-use crate::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
+use crate::fetch::{AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
 use crate::metrics::Metrics;
 use crate::model::{PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
@@ -22,9 +22,6 @@ use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
 const FIRST_ROOM_BYTES: usize = 64 << 10;
 /// Most bytes of one page that wait in memory instead of on disk.
 const BACKLOG_BYTES_MAX: u64 = 8 << 20;
-/// What a page holds while it waits for its turn, beside its first chunk: the buffers of its connection and of its
-/// backlog's file, and a piece that was received.
-const WAITING_BYTES: u64 = 1 << 20;
 /// Buffers that are kept for the next chunks.
 const SPARE_BUFFERS_MAX: usize = 4;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
@@ -209,7 +206,9 @@ impl Line {
                 // The steps of the attempts before may be all that the writer's queue has room for.
                 body.wait_for(reservation.reach_head()).await?;
             }
-            let decoding = self.decode(chunk, reservation).await?;
+            // What the page goes on holding, whatever becomes of the chunk.
+            let kept_bytes = if is_whole_page { 0 } else { body.memory_bytes() + BACKLOG_BESIDE_BYTES };
+            let decoding = self.decode(chunk, reservation, kept_bytes).await?;
             if steps.send(Step::Chunk(decoding)).await.is_err() {
                 return Ok(());
             }
@@ -221,6 +220,7 @@ impl Line {
         let mut rest = Vec::new();
         while !is_over {
             rest.clear();
+            self.pay(body, reservation, FIRST_ROOM_BYTES as u64).await?;
             let filled = body.fill(&mut rest, FIRST_ROOM_BYTES).await;
             if let Some(trace) = trace {
                 trace.update(&rest);
@@ -250,12 +250,24 @@ impl Line {
         };
         let length = buffer.len() + step.min(wanted);
         let bytes = self.cost(length.max(buffer.capacity()), length);
-        if !reservation.try_grow_to(bytes) {
-            body.wait_for(reservation.reach_head()).await?;
-            reservation.grow_to(bytes).await;
-        }
+        self.pay(body, reservation, bytes).await?;
         buffer.reserve_exact(length - buffer.len());
         Ok(length)
+    }
+
+    /// Pays for so many bytes, and for those that the body holds beside them.
+    async fn pay(
+        &self,
+        body: &mut Body,
+        reservation: &mut Reservation,
+        bytes: u64,
+    ) -> Result<(), FetchError> {
+        if !reservation.try_grow_to(bytes + body.memory_bytes()) {
+            body.wait_for(reservation.reach_head()).await?;
+            reservation.grow_to(bytes + body.memory_bytes()).await;
+        }
+        body.pay();
+        Ok(())
     }
 
     /// Bytes that a buffer of this capacity costs, with the columns that its bytes become.
@@ -285,27 +297,26 @@ impl Line {
         Ok(chunk)
     }
 
-    /// Starts to decode a chunk, which takes all that was paid so far with it. The first chunk of a page is waited
-    /// for, so that it holds, and has paid for, its columns alone until it is written.
-    async fn decode(&self, chunk: Chunk, reservation: &mut Reservation) -> Result<Decoding> {
+    /// Starts to decode a chunk, which takes all that was paid so far with it, but for `kept_bytes`. The first chunk
+    /// of a page is waited for, so that it holds, and has paid for, its columns alone until it is written.
+    async fn decode(&self, chunk: Chunk, reservation: &mut Reservation, kept_bytes: u64) -> Result<Decoding> {
         let is_first = chunk.is_first();
-        let waiting_bytes = if chunk.is_whole_page() { 0 } else { WAITING_BYTES };
         // What was cut off a larger buffer is not paid for yet; only the head of the line can come by that.
-        reservation.grow_to(self.cost(chunk.capacity(), chunk.len())).await;
+        reservation.grow_to(self.cost(chunk.capacity(), chunk.len()) + kept_bytes).await;
         let decoded = self.start_to_decode(chunk);
         if !is_first {
-            let reservation = reservation.split_all_but(0);
+            let reservation = reservation.split_all_but(kept_bytes);
             return Ok(Decoding { decoded: Box::pin(decoded), reservation });
         }
         let decoded = decoded.await?;
         if let Ok(Decoded { batch, rest, .. }) = &decoded {
             let held_bytes = batch.memory_bytes() + rest.as_ref().map_or(0, Chunk::capacity) as u64;
             // What it can't pay any more counts for the pages that come next: they expect as much.
-            reservation.try_grow_to(held_bytes + waiting_bytes);
-            reservation.shrink_to(held_bytes + waiting_bytes);
+            reservation.try_grow_to(held_bytes + kept_bytes);
+            reservation.shrink_to(held_bytes + kept_bytes);
         }
         let decoded = Box::pin(std::future::ready(Ok(decoded)));
-        Ok(Decoding { decoded, reservation: reservation.split_all_but(waiting_bytes) })
+        Ok(Decoding { decoded, reservation: reservation.split_all_but(kept_bytes) })
     }
 
     fn start_to_decode(
@@ -341,11 +352,11 @@ async fn trace_the_rest(body: &mut Body, mut trace: RunningTrace) -> Option<Rece
     loop {
         let filled = body.fill(&mut rest, FIRST_ROOM_BYTES).await;
         trace.update(&rest);
-        rest.clear();
-        // Its end is the fault that is known already.
-        if !matches!(filled, Ok(false)) {
+        // Its end is the fault that is known already. Nothing comes where a decoder would have to be paid for.
+        if !matches!(filled, Ok(false)) || rest.is_empty() {
             break;
         }
+        rest.clear();
     }
     let received = trace.finish();
     (received.size > 0).then_some(received)

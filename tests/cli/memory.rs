@@ -1,5 +1,7 @@
 //! The ceiling on memory: what is large or many gets through, what is too large is refused in words.
 
+use std::io::Write as _;
+
 use serde_json::json;
 
 use crate::bench::{Etl, Folder};
@@ -66,6 +68,29 @@ fn large_pages_pass_whatever_the_concurrency() {
     Etl::between(&site, &output).with("--memory 64MiB -j 6").run().exits(0);
     let ids = Table::read(&output.path("out.parquet")).column("id");
     assert_eq!(ids, (0..144).map(|id| json!(id)).collect::<Vec<_>>());
+}
+
+#[test]
+fn windows_of_decoders_are_part_of_the_memory() {
+    // More than a window of 8 MiB fills while it is decompressed, and some of the pages wait for their turn then.
+    let (page_count, record_count) = (112, 144);
+    let letters: String =
+        (0..MIB / 16).map(|place| char::from(b'a' + (place * place / 7 % 26) as u8)).collect();
+    let records = (0..record_count).map(|id| format!("{{\"id\":{id},\"text\":\"{id}{letters}\"}}\n"));
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(23).unwrap();
+    encoder.write_all(records.collect::<String>().as_bytes()).unwrap();
+    let site = Folder::new();
+    site.write("page.ndjson.zst", encoder.finish().unwrap());
+    let server = Server::over(site.root());
+    let (input, output) = (Folder::new(), Folder::new());
+    let targets: Vec<_> = (0..page_count).map(|index| format!("page.ndjson.zst?number={index}")).collect();
+    server.list(&input, &targets);
+    let outcome = Etl::between(&input, &output).with("--memory 256MiB -j 64").run().exits(0);
+    let ids = Table::read(&output.path("out.parquet")).column("id");
+    assert_eq!(ids, (0..page_count).flat_map(|_| (0..record_count).map(|id| json!(id))).collect::<Vec<_>>());
+    let peak = outcome.count("/peak_rss_bytes");
+    assert!(peak < 320 << 20, "{peak} bytes");
 }
 
 #[test]
