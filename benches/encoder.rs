@@ -41,9 +41,8 @@ fn write_table(bencher: Bencher<'_, '_>, kind: &Kind) {
     bencher.counter(BytesCount::new(page.len() * PAGE_COUNT)).with_inputs(batches).bench_values(|batches| {
         runtime.block_on(async {
             let mut output = LocalOutput::lock(&out, None).expect("the output is ours");
-            let features = Arc::clone(&config.features);
             let metrics = Arc::new(Metrics::default());
-            let mut table = TableWriter::new(pool.clone(), metrics, features, RowGroupConfig::default());
+            let mut table = TableWriter::new(pool.clone(), metrics, &config, RowGroupConfig::default());
             for batch in batches {
                 table.push(&mut output, batch).await.expect("the disk has room");
             }

@@ -19,6 +19,7 @@ use etl::config::{
     OutputConfig, ResourceConfig, RetryConfig, RowGroupConfig, TransformConfig, ValuesField,
 };
 use etl::error::Error;
+use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
 
 use fields::parse_values;
 use units::{parse_bytes, parse_count, parse_duration, parse_limit, show_bytes};
@@ -138,6 +139,15 @@ struct Args {
     #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Parsing")]
     records: Option<Pointer>,
 
+    /// Distinct keys up to which an object inside records is a struct; beyond it becomes JSON text
+    #[arg(long, value_name = "N", default_value_t = Nesting::default().keys_max as u64, value_parser = parse_keys,
+          conflicts_with = "nested", help_heading = "Parsing")]
+    max_object_keys: u64,
+
+    /// Make every object inside records a struct, or JSON text
+    #[arg(long, value_enum, help_heading = "Parsing")]
+    nested: Option<Nested>,
+
     /// List of numbers to summarise: a top-level key, or a JSON Pointer beginning with `/`; may be
     /// repeated [default: values]
     #[arg(long, value_name = "[NAME=]FIELD", value_parser = parse_values, help_heading = "Features")]
@@ -210,6 +220,14 @@ enum Nonfinite {
     Reject,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Nested {
+    /// A column for each key.
+    Struct,
+    /// Text.
+    Json,
+}
+
 /// What the command line asked for.
 pub(crate) enum Parsed {
     /// A run.
@@ -261,6 +279,11 @@ fn config_of(args: Args) -> Result<Config, Error> {
             records: args.records.map(|Pointer(tokens)| tokens.into()),
             features: Arc::new(features_of(args.values, args.features, args.on_nonfinite)?),
             record_bytes_max: args.max_record_bytes,
+            nesting: match args.nested {
+                Some(Nested::Struct) => Nesting::STRUCT,
+                Some(Nested::Json) => Nesting::JSON,
+                None => Nesting { keys_max: args.max_object_keys as usize },
+            },
             ..TransformConfig::default()
         },
         input: InputConfig { urls_file: args.urls, urls: args.url, as_of: args.as_of, redact: args.redact },
@@ -372,6 +395,10 @@ fn expand_dates(text: &str, as_of: Option<Day>) -> Result<String, Error> {
 
 fn parse_rows(text: &str) -> Result<u64, String> {
     parse_count(text, ROW_GROUP_ROWS_MAX).map(|count| count as u64)
+}
+
+fn parse_keys(text: &str) -> Result<u64, String> {
+    parse_count(text, LEAF_COLUMNS_MAX).map(|count| count as u64)
 }
 
 fn parse_retries(text: &str) -> Result<u32, String> {

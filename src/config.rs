@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::calendar::Day;
 use crate::pointer;
+use crate::schema::Nesting;
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -119,6 +120,8 @@ pub struct TransformConfig {
     /// Most bytes of a record; a larger one is rejected by its size and hash. 16 MiB is a quarter of the least
     /// memory.
     pub record_bytes_max: u64,
+    /// Which objects inside records become columns, and which text.
+    pub nesting: Nesting,
 }
 
 impl TransformConfig {
@@ -136,6 +139,7 @@ impl Default for TransformConfig {
             features: Arc::default(),
             chunk_bytes: 1 << 20,
             record_bytes_max: Self::RECORD_BYTES_MAX_DEFAULT,
+            nesting: Nesting::default(),
         }
     }
 }

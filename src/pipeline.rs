@@ -138,7 +138,7 @@ impl Pipeline {
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
-            Arc::clone(&self.config.transform.features),
+            &self.config.transform,
             self.config.output.row_group,
         );
         let mut rejects = RejectsWriter::default();

@@ -20,3 +20,6 @@ mod reference;
 mod suite;
 #[path = "conformance/values.rs"]
 mod values;
+
+/// Objects of any size stay structs, so that what is in them can be seen.
+const NESTING: etl::schema::Nesting = etl::schema::Nesting::STRUCT;

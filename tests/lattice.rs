@@ -16,3 +16,6 @@ mod reference;
 mod shapes;
 #[path = "lattice/write.rs"]
 mod write;
+
+/// So few keys that some objects are structs and some are text.
+const NESTING: etl::schema::Nesting = etl::schema::Nesting { keys_max: 2 };

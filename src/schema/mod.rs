@@ -28,7 +28,7 @@ const UTC: &str = "UTC";
 
 /// The kinds of JSON values that a column has held. Nulls are no kind: every column may hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kinds(u8);
+pub struct Kinds(u16);
 
 impl Kinds {
     /// Nothing but nulls, or nothing at all.
@@ -49,6 +49,8 @@ impl Kinds {
     pub const OBJECT: Self = Self(1 << 6);
     /// An array.
     pub const LIST: Self = Self(1 << 7);
+    /// Objects that have more keys together than [`Nesting`] allows: their keys are data.
+    pub const MAP: Self = Self(1 << 8);
 
     /// The kinds of both.
     #[must_use]
@@ -63,6 +65,27 @@ impl Kinds {
 
     const fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
+    }
+}
+
+/// Which objects inside records are columns of their own, and which are text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nesting {
+    /// Most distinct keys that all objects of a column have together before they become JSON text.
+    pub keys_max: usize,
+}
+
+impl Nesting {
+    /// Every object is a struct.
+    pub const STRUCT: Self = Self { keys_max: usize::MAX };
+    /// Every object is JSON text.
+    pub const JSON: Self = Self { keys_max: 0 };
+}
+
+impl Default for Nesting {
+    /// Up to 64 keys: APIs write objects by hand that have some dozens, and labels or headers soon have more.
+    fn default() -> Self {
+        Self { keys_max: 64 }
     }
 }
 
@@ -119,8 +142,13 @@ impl Shape {
         Self { kinds, ..Self::default() }
     }
 
-    /// Takes in all that `other` has seen. Returns whether anything was new.
-    pub fn unite(&mut self, other: &Self) -> bool {
+    /// Takes in all that `other` has seen, of whole records. Returns whether anything was new.
+    pub fn unite(&mut self, other: &Self, nesting: Nesting) -> bool {
+        // A record is no object inside a record: all of its keys are columns.
+        self.unite_object(other, usize::MAX, nesting)
+    }
+
+    fn unite_object(&mut self, other: &Self, keys_max: usize, nesting: Nesting) -> bool {
         let before = (self.kinds, self.forms);
         self.forms = match (self.kinds.has(Kinds::STRING), other.kinds.has(Kinds::STRING)) {
             (true, true) => self.forms.both(other.forms),
@@ -128,27 +156,41 @@ impl Shape {
             (false, _) => other.forms,
         };
         self.kinds = self.kinds.with(other.kinds);
+        if !self.kinds.is_within(Kinds::OBJECT.with(Kinds::MAP)) {
+            // Text by conflict, where keys are not counted any more: when they became too many depends on the order.
+            self.kinds = Kinds(self.kinds.0 & !Kinds::MAP.0);
+        }
         if self.is_text() {
-            // Text takes everything in, so what was below or how it was spelled no longer matters.
-            self.forms = TimestampForms::NONE;
-            self.fields.clear();
-            self.element = None;
+            self.forget_below();
             return before != (self.kinds, self.forms);
         }
         let mut grew = before != (self.kinds, self.forms);
         if let Some(theirs) = &other.element {
             match &mut self.element {
-                Some(ours) => grew |= ours.unite(theirs),
+                Some(ours) => grew |= ours.unite_object(theirs, nesting.keys_max, nesting),
                 None => {
                     self.element = Some(theirs.clone());
                     grew = true;
                 }
             }
         }
-        grew | unite_fields(&mut self.fields, &other.fields)
+        grew |= unite_fields(&mut self.fields, &other.fields, nesting);
+        if self.fields.len() > keys_max {
+            self.kinds = self.kinds.with(Kinds::MAP);
+            self.forget_below();
+        }
+        grew
     }
 
-    /// Whether the column is text by conflict or because nothing narrower holds its values.
+    /// Text takes everything in, so what was below or how it was spelled no longer matters.
+    fn forget_below(&mut self) {
+        self.forms = TimestampForms::NONE;
+        self.fields.clear();
+        self.element = None;
+    }
+
+    /// Whether the column is text: by conflict, because nothing narrower holds its values, or because its keys are
+    /// data.
     pub fn is_text(&self) -> bool {
         let kinds = self.kinds;
         match kinds {
@@ -190,7 +232,7 @@ impl Shape {
     }
 }
 
-fn unite_fields(ours: &mut Vec<(Arc<str>, Shape)>, theirs: &[(Arc<str>, Shape)]) -> bool {
+fn unite_fields(ours: &mut Vec<(Arc<str>, Shape)>, theirs: &[(Arc<str>, Shape)], nesting: Nesting) -> bool {
     let mut grew = false;
     let mut places: Option<HashMap<Arc<str>, usize>> = None;
     for (position, (name, shape)) in theirs.iter().enumerate() {
@@ -205,7 +247,7 @@ fn unite_fields(ours: &mut Vec<(Arc<str>, Shape)>, theirs: &[(Arc<str>, Shape)])
             places.get(name).copied()
         };
         match place {
-            Some(place) => grew |= ours[place].1.unite(shape),
+            Some(place) => grew |= ours[place].1.unite_object(shape, nesting.keys_max, nesting),
             None => {
                 if let Some(places) = &mut places {
                     places.insert(Arc::clone(name), ours.len());

@@ -15,7 +15,7 @@ pub const LEAF_COLUMNS_MAX: usize = 5_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the records have {leaf_count} leaf columns and {LEAF_COLUMNS_MAX} is the limit; \
-     most are in {object}, whose keys look like data; leave that object out of the pages"
+     most are in {object}, whose keys look like data; --nested json keeps objects inside records as text"
 )]
 pub struct TooManyColumns {
     /// Leaf columns altogether.

@@ -16,7 +16,9 @@ use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{Field, Float64Type, Int64Type, TimestampMicrosecondType};
 
 use crate::model::{BatchColumn, spread};
-use crate::schema::{ColumnType, Kinds, Shape, TimestampForms, convert, convert_inside, element_field};
+use crate::schema::{
+    ColumnType, Kinds, Nesting, Shape, TimestampForms, convert, convert_inside, element_field,
+};
 
 /// Members of an object up to which a list is searched faster than a hash table.
 const LINEAR_SEARCH_MAX: usize = 8;
@@ -190,7 +192,7 @@ impl Column {
     fn widen(&mut self, kind: Kinds, forms: TimestampForms) {
         let mut shape = self.shape();
         let from = shape.column_type();
-        shape.unite(&Shape { forms, ..Shape::of_kinds(kind) });
+        shape.unite(&Shape { forms, ..Shape::of_kinds(kind) }, Nesting::STRUCT);
         let to = shape.column_type();
         (self.kinds, self.forms) = (shape.kinds, shape.forms);
         if from == to {

@@ -15,7 +15,7 @@ use super::tree::Tree;
 use super::values::Values;
 use crate::config::FeatureConfig;
 use crate::schema::{
-    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, TimestampForms, read_timestamp, write_double,
+    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, Nesting, TimestampForms, read_timestamp, write_double,
     write_json_string,
 };
 
@@ -37,6 +37,7 @@ pub(super) struct Decoder {
     values: Values,
     duplicate_key_count: u64,
     features: Arc<FeatureConfig>,
+    nesting: Nesting,
     /// Rows from which on the size of the columns is looked at.
     next_look_rows: usize,
     /// Leaf columns that there are at most.
@@ -60,6 +61,8 @@ enum Stop {
     NeedsGrowth,
     /// A key stands twice in one object, and its first value may have changed a column already.
     DuplicateKey,
+    /// The objects of a column have too many keys to be a struct.
+    TooManyKeys,
     /// It is wrong.
     Fault(Box<Fault>),
 }
@@ -82,20 +85,21 @@ impl Stop {
     #[cold]
     fn below(self, token: &str) -> Self {
         match self {
-            Self::NeedsGrowth | Self::DuplicateKey => self,
+            Self::NeedsGrowth | Self::DuplicateKey | Self::TooManyKeys => self,
             Self::Fault(fault) => Self::Fault(fault.below(token)),
         }
     }
 }
 
 impl Decoder {
-    pub(super) fn new(features: &Arc<FeatureConfig>) -> Self {
+    pub(super) fn new(features: &Arc<FeatureConfig>, nesting: Nesting) -> Self {
         let marks = Arc::new(marks_of(features));
         Self {
             records: Column::of_records(marks),
             values: Values::new(features),
             duplicate_key_count: 0,
             features: Arc::clone(features),
+            nesting,
             next_look_rows: 1,
             leaf_count_bound: 0,
             touched: Vec::new(),
@@ -150,10 +154,10 @@ impl Decoder {
             Ok(()) => return Ok(()),
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
-            Err(Stop::NeedsGrowth) => {}
+            Err(Stop::NeedsGrowth | Stop::TooManyKeys) => {}
         }
         *reader = start.clone();
-        let mut trial = Self::new(&self.features);
+        let mut trial = Self::new(&self.features, self.nesting);
         match trial.attempt(reader, tail, Growth::Allowed) {
             // Every row before it would get the new columns of its objects.
             Ok(())
@@ -165,7 +169,7 @@ impl Decoder {
             Ok(()) => self.leaf_count_bound += trial.records.leaf_count(),
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
-            Err(Stop::NeedsGrowth) => unreachable!("growth is allowed here"),
+            Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
         }
         drop(trial);
         *reader = start.clone();
@@ -205,7 +209,8 @@ impl Decoder {
         let row = self.records.len();
         self.touched.clear();
         let (values, touched) = (&mut self.values, &mut self.touched);
-        let mut record = RecordReader { reader, values, touched, growth, duplicate_key_count: 0 };
+        let mut record =
+            RecordReader { reader, values, touched, growth, nesting: self.nesting, duplicate_key_count: 0 };
         let outcome = record.take(&mut self.records, tail);
         let duplicate_key_count = record.duplicate_key_count;
         match outcome {
@@ -251,6 +256,7 @@ struct RecordReader<'r, 'a> {
     values: &'r mut Values,
     touched: &'r mut Vec<usize>,
     growth: Growth,
+    nesting: Nesting,
     duplicate_key_count: u64,
 }
 
@@ -279,10 +285,11 @@ impl<'a> RecordReader<'_, 'a> {
         let Column { store: Store::Struct(store), marks, .. } = column else {
             unreachable!("the column admitted an object")
         };
+        let keys_max = if depth == RECORD_DEPTH { usize::MAX } else { self.nesting.keys_max };
         let mut expected = 0;
         let mut goes_on = self.reader.enter(b'}');
         while goes_on {
-            let place = self.member_place(store, expected, marks.as_deref())?;
+            let place = self.member_place(store, expected, keys_max, marks.as_deref())?;
             if depth == RECORD_DEPTH {
                 self.touched.push(place);
             }
@@ -300,6 +307,7 @@ impl<'a> RecordReader<'_, 'a> {
         &mut self,
         store: &mut StructStore,
         expected: usize,
+        keys_max: usize,
         marks: Option<&Marks>,
     ) -> Result<usize, Stop> {
         // Records of one source have their keys in one order: compare the bytes whole before reading them.
@@ -318,6 +326,7 @@ impl<'a> RecordReader<'_, 'a> {
         match store.find(&key, expected) {
             Some(place) => Ok(place),
             None if self.growth == Growth::Forbidden => Err(Stop::NeedsGrowth),
+            None if store.members.len() >= keys_max => Err(Stop::TooManyKeys),
             None => Ok(store.add(text_of(&key), marks)),
         }
     }
@@ -422,18 +431,34 @@ impl<'a> RecordReader<'_, 'a> {
         self.reader.check_depth(depth)?;
         column.admit(kind, TimestampForms::NONE, self.growth)?;
         match &column.store {
-            Store::Struct(_) => self.object(column, depth),
-            Store::List(_) => self.list(column, depth),
-            _ => {
-                let mut tree = Tree::read(self.reader, depth, &mut self.duplicate_key_count)?;
-                if let Some(marks) = &column.marks {
-                    self.values.take_from_tree(marks, &mut tree);
+            Store::Struct(_) => {
+                let (start, row, duplicate_key_count) =
+                    (self.reader.clone(), column.len(), self.duplicate_key_count);
+                match self.object(column, depth) {
+                    Err(Stop::TooManyKeys) => {
+                        *self.reader = start;
+                        self.duplicate_key_count = duplicate_key_count;
+                        column.truncate(row);
+                        column.admit(Kinds::MAP, TimestampForms::NONE, self.growth)?;
+                        self.json_text(column, depth)
+                    }
+                    taken => taken,
                 }
-                tree.write_json(column.text());
-                column.finish_row();
-                Ok(())
             }
+            Store::List(_) => self.list(column, depth),
+            _ => self.json_text(column, depth),
         }
+    }
+
+    /// Takes the object or list that is next into a text column.
+    fn json_text(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
+        let mut tree = Tree::read(self.reader, depth, &mut self.duplicate_key_count)?;
+        if let Some(marks) = &column.marks {
+            self.values.take_from_tree(marks, &mut tree);
+        }
+        tree.write_json(column.text());
+        column.finish_row();
+        Ok(())
     }
 
     /// Takes the lists below `marks` from the value that is next, and leaves it where it is: elements of a

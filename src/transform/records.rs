@@ -142,7 +142,7 @@ impl<'a> Records<'a> {
             end,
             bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
             record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
-            decoder: Decoder::new(&config.features),
+            decoder: Decoder::new(&config.features, config.nesting),
             rejects: Vec::new(),
             reject_bytes: 0,
             index: 0,

@@ -15,12 +15,12 @@ use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
 use super::unify::unify;
-use crate::config::{FeatureConfig, RowGroupConfig};
+use crate::config::{FeatureConfig, RowGroupConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::model::PageBatch;
-use crate::schema::{Form, Kinds, Shape};
+use crate::schema::{Form, Kinds, Nesting, Shape};
 use crate::sink::LocalOutput;
 
 /// What a finished table came to.
@@ -56,6 +56,7 @@ struct Tools {
     pool: CpuPool,
     metrics: Arc<Metrics>,
     features: Arc<FeatureConfig>,
+    nesting: Nesting,
     row_group: RowGroupConfig,
 }
 
@@ -77,11 +78,12 @@ impl TableWriter {
     pub fn new(
         pool: CpuPool,
         metrics: Arc<Metrics>,
-        features: Arc<FeatureConfig>,
+        transform: &TransformConfig,
         row_group: RowGroupConfig,
     ) -> Self {
+        let (features, nesting) = (Arc::clone(&transform.features), transform.nesting);
         let seen_fields = vec![features.fields_are_explicit; features.fields.len()];
-        let tools = Tools { pool, metrics, features, row_group };
+        let tools = Tools { pool, metrics, features, nesting, row_group };
         Self::with_schema(tools, Shape::of_kinds(Kinds::OBJECT), seen_fields)
     }
 
@@ -104,7 +106,7 @@ impl TableWriter {
         }
         let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
         for slice in self.row_groups.open_slices() {
-            learn_schema(&mut shape, &mut seen_fields, slice);
+            learn_schema(&mut shape, &mut seen_fields, slice, self.tools.nesting);
         }
         Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
     }
@@ -124,7 +126,7 @@ impl TableWriter {
             self.write(output, row_group).await?;
         }
         // The page began with our columns, so it knows them all.
-        self.shape.unite(&page.shape);
+        self.shape.unite(&page.shape, self.tools.nesting);
         unite_fields(&mut self.seen_fields, page.seen_fields.iter().copied());
         let mut held_back = std::mem::take(&mut self.without_columns);
         held_back.append(&mut page.without_columns);
@@ -254,7 +256,7 @@ impl TableWriter {
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
         let mut grew = false;
         for slice in &row_group.slices {
-            grew |= learn_schema(&mut self.shape, &mut self.seen_fields, slice);
+            grew |= learn_schema(&mut self.shape, &mut self.seen_fields, slice, self.tools.nesting);
         }
         if grew {
             self.follow_schema().await?;
@@ -377,8 +379,8 @@ impl OpenPart {
 }
 
 /// Adds what a slice of rows knows. Returns whether it is more than was known.
-fn learn_schema(shape: &mut Shape, seen_fields: &mut [bool], slice: &Slice) -> bool {
-    let grew = shape.unite(&slice.rows.shape);
+fn learn_schema(shape: &mut Shape, seen_fields: &mut [bool], slice: &Slice, nesting: Nesting) -> bool {
+    let grew = shape.unite(&slice.rows.shape, nesting);
     unite_fields(seen_fields, slice.rows.seen_fields()) | grew
 }
 

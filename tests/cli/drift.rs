@@ -202,3 +202,47 @@ fn rejected_record_leaves_no_trace_in_columns_or_types() {
     assert_eq!(table.columns, [("a".to_owned(), "int64".to_owned())]);
     assert_eq!(table.column("a"), [json!(1), json!(2)]);
 }
+
+/// Records with an object whose keys are data, three of them each; and what its text is in the record of this id.
+fn labelled(id: usize) -> (String, String) {
+    let labels: Vec<_> = (0..3).map(|place| format!("\"k{:03}\":{place}", id * 3 + place)).collect();
+    (format!("{{\"id\":{id},\"labels\":{{{}}}}}", labels.join(",")), format!("{{{}}}", labels.join(",")))
+}
+
+#[test]
+fn object_with_too_many_keys_is_text_in_the_whole_output() {
+    // The first pages are structs of three keys each; only all of them together are too many.
+    let pages: Vec<_> = (0..40).map(|id| (format!("p{id:02}.json"), labelled(id).0)).collect();
+    let site = Folder::with_pages(&pages.iter().map(|(n, b)| (n.as_str(), b)).collect::<Vec<_>>());
+    let texts: Vec<_> = (0..40).map(|id| json!(labelled(id).1)).collect();
+    for (options, kind) in [
+        ("", "string"),
+        ("--row-group-rows 1", "string"),
+        ("--row-group-rows 7 --max-object-keys 119", "string"),
+        ("--nested json", "string"),
+        ("--row-group-rows 7 --max-object-keys 120", "struct"),
+        ("--nested struct", "struct"),
+    ] {
+        let output = Folder::new();
+        Etl::between(&site, &output).with(options).run().exits(0);
+        let table = Table::read(&output.path("out.parquet"));
+        assert_eq!(table.column("id"), (0..40).map(|id| json!(id)).collect::<Vec<_>>(), "{options}");
+        assert!(table.type_of("labels").starts_with(kind), "{options}: {}", table.type_of("labels"));
+        if kind == "string" {
+            assert_eq!(table.column("labels"), texts, "{options}");
+        }
+    }
+}
+
+#[test]
+fn summarised_list_in_an_object_with_too_many_keys_keeps_its_features() {
+    let records = (0..40)
+        .map(|id| format!("{{\"id\":{id},\"m\":{{\"k{id}a\":1,\"k{id}b\":2,\"v\":[{id},{}]}}}}", id + 2));
+    let site = Folder::with_pages(&[("a.ndjson", records.collect::<Vec<_>>().join("\n"))]);
+    let output = Folder::new();
+    Etl::between(&site, &output).with("--values v=/m/v --features mean,count").run().exits(0);
+    let table = Table::read(&output.path("out.parquet"));
+    assert_eq!(table.type_of("m"), "string");
+    assert_eq!(table.column("v_mean"), (1..41).map(|id| json!(f64::from(id))).collect::<Vec<_>>());
+    assert_eq!(table.column("v_count"), vec![json!(2); 40]);
+}

@@ -161,7 +161,7 @@ fn column_with_the_name_of_a_feature_publishes_nothing() {
 fn too_many_columns_publish_nothing_and_name_the_object() {
     let members: Vec<_> = (0..5_001).map(|index| format!("\"k{index}\":1")).collect();
     let page = format!("{{\"id\":1,\"labels\":{{{}}}}}", members.join(","));
-    let (outcome, output, old) = run(&[GOOD, ("wide.json", &page)], "");
+    let (outcome, output, old) = run(&[GOOD, ("wide.json", &page)], "--nested struct");
     let outcome = outcome.exits(4);
     assert!(outcome.stderr.contains("labels"), "{}", outcome.stderr);
     assert_eq!(output.read("out.parquet"), old);

@@ -99,7 +99,7 @@ impl Outcome {
             }));
             record_count += batch.record_count;
             row_count += batch.row_count;
-            shape.unite(&batch.shape);
+            shape.unite(&batch.shape, config.nesting);
             duplicate_key_count += batch.duplicate_key_count;
             overflow_count += batch.overflow_count;
         }
@@ -117,7 +117,8 @@ pub(crate) fn raw(reject: &Reject) -> &[u8] {
 
 /// Decodes a page in which no field is a list to be summarised.
 pub(crate) fn decode_plain(page: &Page) -> Result<PageBatch, PageFault> {
-    let config = TransformConfig { features: FeatureConfig::none().into(), ..TransformConfig::default() };
+    let features = FeatureConfig::none().into();
+    let config = TransformConfig { features, nesting: crate::NESTING, ..TransformConfig::default() };
     checked(transform(page, &config))
 }
 

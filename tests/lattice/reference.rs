@@ -6,6 +6,7 @@ use chrono::DateTime;
 use etl::model::PageBatch;
 use etl::schema::{ColumnType, Quoting, TimestampText};
 
+use crate::NESTING;
 use crate::json::Json;
 
 /// Integers up to here may stand beside doubles.
@@ -47,7 +48,7 @@ impl Type {
             return Self::Double;
         }
         if all(|value| matches!(value, Json::Object(_))) {
-            return Self::of_objects(&values);
+            return Self::of_objects(&values, NESTING.keys_max);
         }
         if all(|value| matches!(value, Json::List(_))) {
             let elements: Vec<&Json> = values
@@ -74,7 +75,7 @@ impl Type {
         }
     }
 
-    fn of_objects(objects: &[&Json]) -> Self {
+    fn of_objects(objects: &[&Json], keys_max: usize) -> Self {
         let mut members: Vec<(String, Vec<&Json>)> = Vec::new();
         for object in objects {
             let Json::Object(of_object) = object else { unreachable!("all are objects") };
@@ -84,6 +85,9 @@ impl Type {
                     None => members.push((key.clone(), vec![value])),
                 }
             }
+        }
+        if members.len() > keys_max {
+            return Self::Text(Quoting::Tokens);
         }
         if members.is_empty() {
             return Self::EmptyObject;
@@ -251,7 +255,7 @@ pub(crate) fn check_page(records: &[&Json], batch: &PageBatch) -> Result<(), Str
     if batch.row_count != records.len() {
         return Err(format!("expected {} rows, got {}", records.len(), batch.row_count));
     }
-    let members = match Type::of(records) {
+    let members = match Type::of_objects(records, usize::MAX) {
         Type::Struct(members) => members,
         _ => Vec::new(),
     };

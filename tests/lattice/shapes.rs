@@ -7,6 +7,7 @@ use etl::model::{DeclaredForm, PageBatch};
 use etl::schema::{ColumnType, Kinds, Shape, convert};
 use proptest::prelude::*;
 
+use crate::NESTING;
 use crate::generate::{records_of, source};
 use crate::json::Json;
 use crate::page::{decode_plain, page};
@@ -42,7 +43,7 @@ fn three_pages() -> impl Strategy<Value = [Vec<Json>; 3]> {
 
 fn united(left: &Shape, right: &Shape) -> Shape {
     let mut shape = left.clone();
-    shape.unite(right);
+    shape.unite(right, NESTING);
     shape
 }
 
@@ -118,10 +119,10 @@ proptest! {
     fn unite_says_whether_anything_was_new(pages in three_pages(), seed in any::<u64>()) {
         let [a, b, _] = pages.map(|records| decode(&records, seed).shape);
         let mut shape = a.clone();
-        let is_new = shape.unite(&b);
+        let is_new = shape.unite(&b, NESTING);
         prop_assert_eq!(is_new, shape != a, "{:?} with {:?}", a, b);
-        prop_assert!(!shape.unite(&b));
-        prop_assert!(!shape.unite(&a));
+        prop_assert!(!shape.unite(&b, NESTING));
+        prop_assert!(!shape.unite(&a, NESTING));
     }
 
     #[test]
@@ -169,8 +170,8 @@ fn a_list_that_gets_its_first_element_is_new() {
     let mut shape = Shape::of_kinds(Kinds::LIST);
     let element = Some(Box::new(Shape::of_kinds(Kinds::DOUBLE)));
     let list_of_doubles = Shape { element, ..Shape::of_kinds(Kinds::LIST) };
-    assert!(shape.unite(&list_of_doubles), "{shape:?}");
-    assert!(!shape.unite(&list_of_doubles));
+    assert!(shape.unite(&list_of_doubles, NESTING), "{shape:?}");
+    assert!(!shape.unite(&list_of_doubles, NESTING));
 }
 
 #[test]
