@@ -14,6 +14,7 @@ use arrow::datatypes::{Field, Int64Type};
 
 use super::output::stored_data_type;
 use super::text::{JsonText, write_json_string};
+use super::timestamp::in_unit_of;
 use super::{ColumnType, Quoting, element_field};
 
 /// Where a column stands: by itself in the record, or inside an object or a list.
@@ -42,7 +43,7 @@ fn widen(array: &ArrayRef, from: &ColumnType, to: &ColumnType, place: Place) -> 
     match (from, to) {
         _ if from == to => Arc::clone(array),
         (ColumnType::Null, _) => new_null_array(&to.data_type(), array.len()),
-        (ColumnType::Timestamp(_), ColumnType::Timestamp(_)) => Arc::clone(array),
+        (ColumnType::Timestamp(_), ColumnType::Timestamp(to)) => in_unit_of(array, *to),
         (ColumnType::Int64, ColumnType::Double) => {
             let integers = array.as_primitive::<Int64Type>();
             let doubles = integers.values().iter().map(|value| *value as f64).collect::<Vec<_>>();

@@ -13,18 +13,17 @@ mod timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields};
 
 pub use convert::convert;
 pub(crate) use convert::{Form, convert_inside, holds_fragments, to_form};
 pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, leaf_count, output_field, type_name};
 pub use text::{JsonText, write_double, write_json_double, write_json_string};
-pub use timestamp::{TimestampForms, TimestampText, read_timestamp};
+pub use timestamp::{Instant, TimestampForms, TimestampText, read_timestamp};
+pub(crate) use timestamp::{timestamp_array, timestamp_values};
 
 /// Integers up to here are doubles without loss.
 pub const DOUBLE_INTEGER_MAX: u64 = 1 << 53;
-/// The time zone of timestamp columns, as Arrow spells it.
-const UTC: &str = "UTC";
 
 /// The kinds of JSON values that a column has held. Nulls are no kind: every column may hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -124,7 +123,7 @@ pub enum ColumnType {
     Int64,
     /// Doubles.
     Double,
-    /// Microseconds since 1970 in UTC, and how they were spelled.
+    /// Microseconds or nanoseconds since 1970 in UTC, and how they were spelled.
     Timestamp(TimestampForms),
     /// Text, and how it is put back inside JSON.
     Text(Quoting),
@@ -270,7 +269,7 @@ impl ColumnType {
             Self::Bool => DataType::Boolean,
             Self::Int64 => DataType::Int64,
             Self::Double => DataType::Float64,
-            Self::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())),
+            Self::Timestamp(forms) => forms.data_type(),
             Self::Text(_) => DataType::Utf8,
             Self::EmptyObject => DataType::Struct(Fields::empty()),
             Self::Struct(fields) => DataType::Struct(
@@ -286,7 +285,7 @@ impl ColumnType {
     /// other one: they differ in nothing but how timestamps were spelled.
     pub(crate) fn is_stored_like(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Timestamp(_), Self::Timestamp(_)) => true,
+            (Self::Timestamp(ours), Self::Timestamp(theirs)) => ours.unit() == theirs.unit(),
             (Self::Struct(ours), Self::Struct(theirs)) => are_stored_alike(ours, theirs),
             (Self::List(ours), Self::List(theirs)) => ours.is_stored_like(theirs),
             _ => self == other,

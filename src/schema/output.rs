@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use super::{ColumnType, element_field};
 use crate::pointer;
@@ -48,6 +48,7 @@ pub fn type_name(of: &DataType) -> String {
         DataType::Int64 => "int64".into(),
         DataType::Float64 => "double".into(),
         DataType::Utf8 => "string".into(),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => "timestamp[ns, UTC]".into(),
         DataType::Timestamp(..) => "timestamp[us, UTC]".into(),
         DataType::List(element) => format!("list<{}>", type_name(element.data_type())),
         DataType::Struct(fields) => {

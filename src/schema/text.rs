@@ -8,9 +8,9 @@ use std::io::Write as _;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, StructArray,
 };
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Float64Type, Int64Type};
 
-use super::{ColumnType, Quoting, TimestampText};
+use super::{ColumnType, Quoting, TimestampText, timestamp_values};
 
 /// Appends the shortest text that reads back as `value`; integral values have no `.0`.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
@@ -81,10 +81,9 @@ impl<'a> JsonText<'a> {
             ColumnType::Bool => Values::Bool(array.as_boolean()),
             ColumnType::Int64 => Values::Int64(array.as_primitive::<Int64Type>()),
             ColumnType::Double => Values::Double(array.as_primitive::<Float64Type>()),
-            ColumnType::Timestamp(forms) => Values::Timestamp(
-                array.as_primitive::<TimestampMicrosecondType>().values(),
-                TimestampText::new(*forms),
-            ),
+            ColumnType::Timestamp(forms) => {
+                Values::Timestamp(timestamp_values(array), TimestampText::new(*forms))
+            }
             ColumnType::Text(quoting) => Values::Text(array.as_string(), *quoting),
             ColumnType::EmptyObject => Values::EmptyObject,
             ColumnType::Struct(fields) => Values::Struct(members(array.as_struct(), fields)),

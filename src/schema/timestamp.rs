@@ -1,32 +1,59 @@
 //! Strings that are timestamps, and the spelling by which each can be given back as it was.
 //!
 //! A column is a timestamp column only while one [`TimestampForms`] spells all of its values. Nothing
-//! here rounds: more than six digits, another offset or a leap second is text.
+//! here rounds: more than nine digits, another offset or a leap second is text.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, TimestampNanosecondArray};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+
+/// The time zone of timestamp columns, as Arrow spells it.
+const UTC: &str = "UTC";
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH_DAYS_FROM_MARCH_0: i64 = 719_468;
-const MICROS_PER_SECOND: i64 = 1_000_000;
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_PER_MICRO: i64 = 1_000;
+/// Digits of a fraction at most.
+const DIGITS_MAX: usize = 9;
+/// Digits that microseconds hold.
+const DIGITS_OF_MICROS: usize = 6;
 
-/// The spellings that all values so far share, as a set.
+/// The spellings that all values so far share, and the units that hold all of them, as a set.
 ///
-/// Per suffix (`Z`, `+00:00`): always n digits (n = 0..=6); n digits, or none where they are zero
-/// (n = 1..=6); trailing zeros trimmed. Sets shrink by intersection, which is commutative and
-/// associative; the empty set means text.
+/// Per suffix (`Z`, `+00:00`): always n digits (n = 0..=9); n digits, or none where they are zero
+/// (n = 1..=9); trailing zeros trimmed. Microseconds hold up to 6 digits, nanoseconds the years 1678 to 2261.
+/// Sets shrink by intersection, which is commutative and associative; where no spelling or no unit is left, the
+/// column is text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TimestampForms(u32);
+pub struct TimestampForms(u64);
 
 const ALWAYS: u32 = 0;
-const OR_NONE: u32 = 6;
-const TRIMMED: u32 = 13;
-const FORM_COUNT: u32 = 14;
+const OR_NONE: u32 = 9;
+const TRIMMED: u32 = 19;
+const FORM_COUNT: u32 = 20;
+const SPELLINGS: u64 = (1 << (2 * FORM_COUNT)) - 1;
+const MICROS: u64 = 1 << (2 * FORM_COUNT);
+const NANOS: u64 = MICROS << 1;
 
 impl TimestampForms {
     /// No spelling: not a timestamp.
     pub const NONE: Self = Self(0);
 
-    /// Whether no spelling is shared.
+    /// Whether no spelling is shared, or no unit holds all values.
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.0 & SPELLINGS == 0 || self.0 & !SPELLINGS == 0
+    }
+
+    /// The unit of the column: nanoseconds once there are more than six digits.
+    pub const fn unit(self) -> TimeUnit {
+        if self.0 & MICROS != 0 { TimeUnit::Microsecond } else { TimeUnit::Nanosecond }
+    }
+
+    /// The Arrow type of the column.
+    pub fn data_type(self) -> DataType {
+        DataType::Timestamp(self.unit(), Some(UTC.into()))
     }
 
     /// The spellings in both sets.
@@ -35,27 +62,64 @@ impl TimestampForms {
         Self(self.0 & other.0)
     }
 
-    /// The spellings that fit a fraction of `digit_count` digits worth `micros`.
-    fn of_fraction(digit_count: u32, micros: i64, last_digit_is_zero: bool, is_offset: bool) -> Self {
+    /// The spellings that fit a fraction of these digits worth `nanos`.
+    fn of_fraction(digits: &[u8], nanos: u32, is_offset: bool) -> u64 {
+        let digit_count = digits.len() as u32;
         let mut forms = 1 << (ALWAYS + digit_count);
         if digit_count == 0 {
-            forms |= ((1 << 6) - 1) << (OR_NONE + 1);
+            forms |= ((1 << DIGITS_MAX) - 1) << (OR_NONE + 1);
             forms |= 1 << TRIMMED;
-        } else if micros != 0 {
+        } else if nanos != 0 {
             forms |= 1 << (OR_NONE + digit_count);
-            if !last_digit_is_zero {
+            if digits.last() != Some(&b'0') {
                 forms |= 1 << TRIMMED;
             }
         }
-        Self(if is_offset { forms << FORM_COUNT } else { forms })
+        if is_offset { forms << FORM_COUNT } else { forms }
     }
 }
 
-/// Reads an RFC 3339 timestamp: microseconds since 1970 in UTC, and the spellings that give `text` back.
+/// A moment in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instant {
+    /// Seconds since 1970.
+    seconds: i64,
+    /// Nanoseconds behind the second.
+    nanos: u32,
+}
+
+impl Instant {
+    /// The moment as a number of microseconds or nanoseconds since 1970, which the unit is known to hold.
+    #[inline]
+    pub fn in_unit(self, unit: TimeUnit) -> i64 {
+        match unit {
+            TimeUnit::Nanosecond => self.seconds * NANOS_PER_SECOND + i64::from(self.nanos),
+            _ => {
+                self.seconds * (NANOS_PER_SECOND / NANOS_PER_MICRO) + i64::from(self.nanos) / NANOS_PER_MICRO
+            }
+        }
+    }
+
+    fn of(value: i64, unit: TimeUnit) -> Self {
+        let per_second = match unit {
+            TimeUnit::Nanosecond => NANOS_PER_SECOND,
+            _ => NANOS_PER_SECOND / NANOS_PER_MICRO,
+        };
+        let nanos = value.rem_euclid(per_second) * (NANOS_PER_SECOND / per_second);
+        Self { seconds: value.div_euclid(per_second), nanos: nanos as u32 }
+    }
+
+    fn fits_nanos(self) -> bool {
+        // The last second is not filled by any unit, so it is left out.
+        self.seconds.unsigned_abs() < i64::MAX as u64 / NANOS_PER_SECOND as u64
+    }
+}
+
+/// Reads an RFC 3339 timestamp: when it is, and the spellings and units that give `text` back.
 ///
 /// `None` for anything that a timestamp column can't give back: no `T`, an offset other than `Z` or
-/// `+00:00`, more than six digits, a leap second, a day that no calendar has.
-pub fn read_timestamp(text: &[u8]) -> Option<(i64, TimestampForms)> {
+/// `+00:00`, more than nine digits, a leap second, a day that no calendar has.
+pub fn read_timestamp(text: &[u8]) -> Option<(Instant, TimestampForms)> {
     let (head, tail) = text.split_first_chunk::<19>()?;
     let separators = [head[4], head[7], head[10], head[13], head[16]];
     if separators != *b"--T::" {
@@ -82,24 +146,69 @@ pub fn read_timestamp(text: &[u8]) -> Option<(i64, TimestampForms)> {
     };
     let digits = match fraction {
         [] => fraction,
-        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+        [b'.', digits @ ..]
+            if (1..=DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) =>
+        {
             digits
         }
         _ => return None,
     };
-    let micros =
-        (0..6).fold(0, |sum, place| sum * 10 + i64::from(digits.get(place).map_or(0, |digit| digit - b'0')));
+    let nanos = (0..DIGITS_MAX)
+        .fold(0, |sum, place| sum * 10 + digits.get(place).map_or(0, |digit| u32::from(digit - b'0')));
     let days = days_from_epoch(year, month, day);
     let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    let forms =
-        TimestampForms::of_fraction(digits.len() as u32, micros, digits.last() == Some(&b'0'), is_offset);
-    Some((seconds * MICROS_PER_SECOND + micros, forms))
+    let instant = Instant { seconds, nanos };
+    let mut forms = TimestampForms::of_fraction(digits, nanos, is_offset);
+    if digits.len() <= DIGITS_OF_MICROS {
+        forms |= MICROS;
+    }
+    if instant.fits_nanos() {
+        forms |= NANOS;
+    }
+    Some((instant, TimestampForms(forms))).filter(|(_, forms)| !forms.is_empty())
+}
+
+/// A timestamp column of these numbers.
+pub(crate) fn timestamp_array(
+    values: ScalarBuffer<i64>,
+    nulls: Option<NullBuffer>,
+    forms: TimestampForms,
+) -> ArrayRef {
+    match forms.unit() {
+        TimeUnit::Nanosecond => {
+            Arc::new(TimestampNanosecondArray::new(values, nulls).with_data_type(forms.data_type()))
+        }
+        _ => Arc::new(TimestampMicrosecondArray::new(values, nulls).with_data_type(forms.data_type())),
+    }
+}
+
+/// The numbers of a timestamp column, in its unit.
+pub(crate) fn timestamp_values(array: &dyn Array) -> &ScalarBuffer<i64> {
+    match array.data_type() {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            array.as_primitive::<TimestampNanosecondType>().values()
+        }
+        _ => array.as_primitive::<TimestampMicrosecondType>().values(),
+    }
+}
+
+/// A timestamp column with the unit of a column with these forms, which holds all of its values.
+pub(super) fn in_unit_of(array: &ArrayRef, to: TimestampForms) -> ArrayRef {
+    match (array.data_type(), to.unit()) {
+        (DataType::Timestamp(TimeUnit::Microsecond, _), TimeUnit::Nanosecond) => {
+            // What stands in place of a null may be anything.
+            let nanos = timestamp_values(array).iter().map(|micros| micros.wrapping_mul(NANOS_PER_MICRO));
+            timestamp_array(nanos.collect::<Vec<_>>().into(), array.nulls().cloned(), to)
+        }
+        _ => Arc::clone(array),
+    }
 }
 
 /// Gives timestamps of one column back as the text that they were read from.
 #[derive(Debug, Clone, Copy)]
 pub struct TimestampText {
     form: u32,
+    unit: TimeUnit,
     suffix: &'static str,
 }
 
@@ -108,24 +217,23 @@ impl TimestampText {
     pub fn new(forms: TimestampForms) -> Self {
         let form = forms.0.trailing_zeros().min(2 * FORM_COUNT - 1);
         let suffix = if form < FORM_COUNT { "Z" } else { "+00:00" };
-        Self { form: form % FORM_COUNT, suffix }
+        Self { form: form % FORM_COUNT, unit: forms.unit(), suffix }
     }
 
-    /// Appends the text of `micros` since 1970.
-    pub fn write(self, micros: i64, out: &mut Vec<u8>) {
+    /// Appends the text of `value`, a number in the unit of the column since 1970.
+    pub fn write(self, value: i64, out: &mut Vec<u8>) {
         use std::io::Write as _;
 
-        let seconds = micros.div_euclid(MICROS_PER_SECOND);
-        let fraction = micros.rem_euclid(MICROS_PER_SECOND);
+        let Instant { seconds, nanos } = Instant::of(value, self.unit);
         let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
         write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
             .expect("writing to a Vec does not fail");
-        let digits = format!("{fraction:06}");
+        let digits = format!("{nanos:09}");
         let digits = match self.form {
             TRIMMED => digits.trim_end_matches('0'),
-            form if form > OR_NONE && fraction == 0 => "",
+            form if form > OR_NONE && nanos == 0 => "",
             form if form > OR_NONE => &digits[..(form - OR_NONE) as usize],
             form => &digits[..form as usize],
         };
@@ -175,20 +283,26 @@ mod tests {
 
     use super::*;
 
-    fn spelled(micros: i64, forms: TimestampForms) -> String {
+    fn spelled(value: i64, forms: TimestampForms) -> String {
         let mut out = Vec::new();
-        TimestampText::new(forms).write(micros, &mut out);
+        TimestampText::new(forms).write(value, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn known_instants_have_their_known_microseconds() {
-        let read = |text: &str| read_timestamp(text.as_bytes()).map(|(micros, _)| micros);
+        let read = |text: &str| {
+            read_timestamp(text.as_bytes()).map(|(instant, forms)| instant.in_unit(forms.unit()))
+        };
         assert_eq!(read("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(read("2000-02-29T12:34:56.789Z"), Some(951_827_696_789_000));
         assert_eq!(read("1969-12-31T23:59:59.999999+00:00"), Some(-1));
         assert_eq!(read("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000_000));
         assert_eq!(read("9999-12-31T23:59:59Z"), Some(253_402_300_799_000_000));
+        assert_eq!(read("2000-02-29T12:34:56.7890123Z"), Some(951_827_696_789_012_300));
+        assert_eq!(read("1969-12-31T23:59:59.999999999+00:00"), Some(-1));
+        assert_eq!(read("2262-04-11T23:47:15.999999999Z"), Some(9_223_372_035_999_999_999));
+        assert_eq!(read("1677-09-21T00:12:45.000000000Z"), Some(-9_223_372_035_000_000_000));
     }
 
     #[test]
@@ -208,7 +322,9 @@ mod tests {
             "2026-13-01T00:00:00Z",
             "2026-01-01T24:00:00Z",
             "2026-01-01T00:00:00.Z",
-            "2026-01-01T00:00:00.1234567Z",
+            "2026-01-01T00:00:00.1234567890Z",
+            "2262-04-11T23:47:17.000000000Z",
+            "0001-01-01T00:00:00.0000000Z",
             "2026-01-01T00:00:00,5Z",
             "2026-01-01T00:00:0\u{661}Z",
         ] {
@@ -231,6 +347,8 @@ mod tests {
         assert!(!share(&["2026-01-01T00:00:00.120Z", "2026-01-01T00:00:00.12Z"]));
         assert!(!share(&["2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00Z"]));
         assert!(!share(&["2026-01-01T00:00:00Z", "2026-01-01T00:00:00+00:00"]));
+        assert!(share(&["2026-01-01T00:00:00.123456789Z", "2026-01-01T00:00:00.12Z"]));
+        assert!(!share(&["2026-01-01T00:00:00.123456789Z", "9999-12-31T00:00:00.12Z"]));
     }
 
     proptest! {
@@ -238,28 +356,29 @@ mod tests {
 
         #[test]
         fn every_column_with_a_shared_form_is_given_back_as_it_was(
-            values in prop::collection::vec((-62_135_596_800_i64..253_402_300_800, 0_u32..1_000_000), 1..6),
+            values in prop::collection::vec((-9_223_372_035_i64..9_223_372_036, 0_u32..1_000_000_000), 1..6),
             style in 0_u32..FORM_COUNT,
             offset in any::<bool>(),
         ) {
-            let form = TimestampForms(1 << (style + if offset { FORM_COUNT } else { 0 }));
-            let digit_count = match style { TRIMMED => 6, form if form > OR_NONE => form - OR_NONE, form => form };
-            let step = 10_i64.pow(6 - digit_count);
+            let form = TimestampForms(1 << (style + if offset { FORM_COUNT } else { 0 }) | NANOS);
+            let digit_count = match style { TRIMMED => 9, form if form > OR_NONE => form - OR_NONE, form => form };
+            let step = 10_i64.pow(9 - digit_count);
             let texts: Vec<(i64, String)> = values
                 .iter()
-                .map(|(seconds, micros)| seconds * MICROS_PER_SECOND + i64::from(*micros) / step * step)
-                .map(|micros| (micros, spelled(micros, form)))
+                .map(|(seconds, nanos)| seconds * NANOS_PER_SECOND + i64::from(*nanos) / step * step)
+                .map(|nanos| (nanos, spelled(nanos, form)))
                 .collect();
             let mut forms: Option<TimestampForms> = None;
-            for (micros, text) in &texts {
+            for (nanos, text) in &texts {
                 let (read, of_value) = read_timestamp(text.as_bytes()).unwrap();
-                prop_assert_eq!(read, *micros);
+                prop_assert_eq!(read, Instant::of(*nanos, TimeUnit::Nanosecond));
                 forms = Some(forms.map_or(of_value, |forms| forms.both(of_value)));
             }
             let forms = forms.unwrap();
             prop_assert!(!forms.is_empty());
-            for (micros, text) in &texts {
-                prop_assert_eq!(&spelled(*micros, forms), text);
+            for (nanos, text) in &texts {
+                let value = Instant::of(*nanos, TimeUnit::Nanosecond).in_unit(forms.unit());
+                prop_assert_eq!(&spelled(value, forms), text);
             }
         }
     }

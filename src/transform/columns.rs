@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, StringArray,
-    StructArray, TimestampMicrosecondArray,
+    StructArray,
 };
 use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::buffer::{Buffer, OffsetBuffer};
-use arrow::datatypes::{Field, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Field, Float64Type, Int64Type, TimeUnit};
 
 use crate::model::{BatchColumn, spread};
 use crate::schema::{
     ColumnType, Kinds, Nesting, Shape, TimestampForms, convert, convert_inside, element_field,
+    timestamp_array, timestamp_values,
 };
 
 /// Members of an object up to which a list is searched faster than a hash table.
@@ -354,6 +355,12 @@ impl Column {
         self.nulls.append_n_non_nulls(doubles.len());
     }
 
+    /// The unit of a column of timestamps.
+    #[inline]
+    pub(super) fn timestamp_unit(&self) -> TimeUnit {
+        self.forms.unit()
+    }
+
     /// Whether text in this column is kept as JSON fragments.
     #[inline]
     pub(super) fn keeps_fragments(&self) -> bool {
@@ -383,8 +390,8 @@ impl Column {
             Store::Int64(values) => Arc::new(Int64Array::new(fitted(values).into(), nulls)),
             Store::Double(values) => Arc::new(Float64Array::new(fitted(values).into(), nulls)),
             Store::Timestamp(values) => {
-                let array = TimestampMicrosecondArray::new(fitted(values).into(), nulls);
-                Arc::new(array.with_data_type(of.data_type()))
+                let ColumnType::Timestamp(forms) = of else { unreachable!("the store follows the type") };
+                timestamp_array(fitted(values).into(), nulls, *forms)
             }
             Store::Text(store) => {
                 let offsets = OffsetBuffer::new(fitted(store.offsets).into());
@@ -431,9 +438,7 @@ impl Store {
             }
             ColumnType::Int64 => Self::Int64(array.as_primitive::<Int64Type>().values().to_vec()),
             ColumnType::Double => Self::Double(array.as_primitive::<Float64Type>().values().to_vec()),
-            ColumnType::Timestamp(_) => {
-                Self::Timestamp(array.as_primitive::<TimestampMicrosecondType>().values().to_vec())
-            }
+            ColumnType::Timestamp(_) => Self::Timestamp(timestamp_values(array).to_vec()),
             ColumnType::Text(_) => {
                 let text = array.as_string::<i32>();
                 Self::Text(TextStore {

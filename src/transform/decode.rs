@@ -377,9 +377,9 @@ impl<'a> RecordReader<'_, 'a> {
         let timestamp = read_timestamp(&text);
         let forms = timestamp.map_or(TimestampForms::NONE, |(_, forms)| forms);
         column.admit(Kinds::STRING, forms, self.growth)?;
-        let keeps_fragments = column.keeps_fragments();
+        let (keeps_fragments, unit) = (column.keeps_fragments(), column.timestamp_unit());
         match (&mut column.store, timestamp) {
-            (Store::Timestamp(values), Some((micros, _))) => values.push(micros),
+            (Store::Timestamp(values), Some((instant, _))) => values.push(instant.in_unit(unit)),
             _ if keeps_fragments => write_json_string(&text, column.text()),
             _ => column.text().extend_from_slice(&text),
         }

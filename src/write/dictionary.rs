@@ -6,7 +6,9 @@
 use std::collections::HashSet;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+
+use crate::schema::timestamp_values;
 
 /// Values of a column that are looked at: as many as a row group of scalars has.
 const SAMPLE_VALUES_MAX: usize = 65_536;
@@ -55,9 +57,10 @@ fn leaf_pays(arrays: &[ArrayRef]) -> bool {
                 .iter()
                 .flat_map(|array| array.as_primitive::<Float64Type>().iter().flatten().map(f64::to_bits)),
         ),
-        DataType::Timestamp(..) => repeats(
-            arrays.iter().flat_map(|array| array.as_primitive::<TimestampMicrosecondType>().iter().flatten()),
-        ),
+        DataType::Timestamp(..) => repeats(arrays.iter().flat_map(|array| {
+            let values = timestamp_values(array).iter().enumerate();
+            values.filter(|(row, _)| array.is_valid(*row)).map(|(_, value)| value)
+        })),
         _ => false,
     }
 }

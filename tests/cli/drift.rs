@@ -95,6 +95,28 @@ fn timestamps_of_one_form_stay_timestamps() {
 }
 
 #[test]
+fn timestamps_with_more_than_six_digits_are_nanoseconds() {
+    check(
+        &["\"1970-01-01T00:00:01.5Z\"", "null", "\"1970-01-01T00:00:02.123456789Z\""],
+        "timestamp[ns, UTC]",
+        &[json!(1_500_000_000), json!(null), json!(2_123_456_789)],
+    );
+    // No nanosecond of 64 bits is so late, so that only text can give both back.
+    let (late, fine) = ("9999-12-31T23:59:59.5Z", "1970-01-01T00:00:02.123456789Z");
+    check(&[&format!("{late:?}"), &format!("{fine:?}")], "string", &[json!(late), json!(fine)]);
+    check(&[&format!("{fine:?}"), "{}"], "string", &[json!(fine), json!("{}")]);
+    check(
+        &["{\"t\":\"1970-01-01T00:00:00.5Z\"}", "{\"t\":\"1970-01-01T00:00:00.0000001Z\"}", "7"],
+        "string",
+        &[
+            json!("{\"t\":\"1970-01-01T00:00:00.5Z\"}"),
+            json!("{\"t\":\"1970-01-01T00:00:00.0000001Z\"}"),
+            json!("7"),
+        ],
+    );
+}
+
+#[test]
 fn null_only_column_takes_the_type_that_comes() {
     check(&["null", "-", "7"], "int64", &[json!(null), json!(null), json!(7)]);
     check(&["null", "[\"a\"]"], "list<string>", &[json!(null), json!(["a"])]);

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use arrow::array::{Array, AsArray as _};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value, json};
 
@@ -13,7 +15,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Table {
     /// Names and types, as the README writes them.
     pub(crate) columns: Vec<(String, String)>,
-    /// Each an object with every column; times are microseconds, what is not finite is a string.
+    /// Each an object with every column; times are numbers in their unit, what is not finite is a string.
     pub(crate) rows: Vec<Value>,
 }
 
@@ -67,6 +69,7 @@ fn type_name(kind: &DataType) -> String {
         DataType::Int64 => "int64".to_owned(),
         DataType::Float64 => "double".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "string".to_owned(),
+        DataType::Timestamp(TimeUnit::Nanosecond, Some(zone)) => format!("timestamp[ns, {zone}]"),
         DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) => format!("timestamp[us, {zone}]"),
         DataType::List(element) | DataType::LargeList(element) => {
             format!("list<{}>", type_name(element.data_type()))
@@ -91,6 +94,9 @@ fn cell(array: &dyn Array, index: usize) -> Value {
         DataType::Utf8 => json!(array.as_string::<i32>().value(index)),
         DataType::LargeUtf8 => json!(array.as_string::<i64>().value(index)),
         DataType::Utf8View => json!(array.as_string_view().value(index)),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            json!(array.as_primitive::<TimestampNanosecondType>().value(index))
+        }
         DataType::Timestamp(..) => json!(array.as_primitive::<TimestampMicrosecondType>().value(index)),
         DataType::List(_) => elements(&array.as_list::<i32>().value(index)),
         DataType::LargeList(_) => elements(&array.as_list::<i64>().value(index)),

@@ -47,8 +47,8 @@ fn key() -> impl Strategy<Value = String> {
 
 fn spelling() -> impl Strategy<Value = Spelling> {
     let digits = prop_oneof![
-        (0_usize..=6).prop_map(Digits::Always),
-        (1_usize..=6).prop_map(Digits::OrNone),
+        (0_usize..=9).prop_map(Digits::Always),
+        (1_usize..=9).prop_map(Digits::OrNone),
         Just(Digits::Trimmed)
     ];
     (digits, prop::sample::select(["Z", "+00:00"].as_slice()))
@@ -202,8 +202,8 @@ fn clock() -> impl Strategy<Value = String> {
 }
 
 fn timestamp(Spelling { digits, suffix }: Spelling) -> impl Strategy<Value = Json> {
-    (clock(), "[0-9]{6}", prop::bool::weighted(0.3)).prop_map(move |(clock, fraction, is_whole)| {
-        let fraction = if is_whole { "000000" } else { fraction.as_str() };
+    (clock(), "[0-9]{9}", prop::bool::weighted(0.3)).prop_map(move |(clock, fraction, is_whole)| {
+        let fraction = if is_whole { "000000000" } else { fraction.as_str() };
         let digits = match digits {
             Digits::Always(count) => &fraction[..count],
             Digits::OrNone(count) if fraction[..count].bytes().all(|digit| digit == b'0') => "",
@@ -219,6 +219,7 @@ fn odd_timestamp() -> impl Strategy<Value = Json> {
     let odd = [
         "2026-01-01 00:00:00Z",
         "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00.1234567890Z",
         "2026-01-01T00:00:00.1234567Z",
         "2026-01-01T00:00:00+01:00",
         "2026-01-01T00:00:00-00:00",

@@ -1,8 +1,8 @@
 //! The lattice of types, slowly: the type of a set of values, and what its column must hold.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
-use chrono::DateTime;
+use arrow::datatypes::{Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+use chrono::{DateTime, FixedOffset};
 use etl::model::PageBatch;
 use etl::schema::{ColumnType, Quoting, TimestampText};
 
@@ -19,7 +19,7 @@ pub(crate) enum Type {
     Bool,
     Int64,
     Double,
-    Timestamp,
+    Timestamp(TimeUnit),
     Text(Quoting),
     EmptyObject,
     Struct(Vec<(String, Type)>),
@@ -68,8 +68,7 @@ impl Type {
             })
             .collect();
         match (texts.len() == values.len(), texts.is_empty()) {
-            (true, _) if are_timestamps_of_one_form(&texts) => Self::Timestamp,
-            (true, _) => Self::Text(Quoting::Strings),
+            (true, _) => unit_of_timestamps(&texts).map_or(Self::Text(Quoting::Strings), Self::Timestamp),
             (false, true) => Self::Text(Quoting::Tokens),
             (false, false) => Self::Text(Quoting::Mixed),
         }
@@ -101,8 +100,8 @@ impl Type {
             | (Self::Bool, ColumnType::Bool)
             | (Self::Int64, ColumnType::Int64)
             | (Self::Double, ColumnType::Double)
-            | (Self::Timestamp, ColumnType::Timestamp(_))
             | (Self::EmptyObject, ColumnType::EmptyObject) => true,
+            (Self::Timestamp(ours), ColumnType::Timestamp(theirs)) => *ours == theirs.unit(),
             (Self::Text(ours), ColumnType::Text(theirs)) => ours == theirs,
             (Self::List(ours), ColumnType::List(theirs)) => ours.is_of(theirs),
             (Self::Struct(ours), ColumnType::Struct(theirs)) => {
@@ -116,8 +115,8 @@ impl Type {
     }
 }
 
-/// The digits of the fraction, the suffix and the microseconds of a timestamp that can be given back.
-fn read_timestamp(text: &str) -> Option<(&str, &str, i64)> {
+/// The digits of the fraction, the suffix and the time of a timestamp that can be given back.
+fn read_timestamp(text: &str) -> Option<(&str, &str, DateTime<FixedOffset>)> {
     let suffix = ["Z", "+00:00"].into_iter().find(|suffix| text.ends_with(suffix))?;
     let (clock, fraction) = text.strip_suffix(suffix)?.split_at_checked(19)?;
     let digits =
@@ -127,27 +126,27 @@ fn read_timestamp(text: &str) -> Option<(&str, &str, i64)> {
         other => byte == *other,
     });
     let is_leap = clock.ends_with(":60");
-    if !is_plain || is_leap || digits.len() > 6 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_plain || is_leap || digits.len() > 9 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let micros = DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros();
-    Some((digits, suffix, micros))
+    Some((digits, suffix, DateTime::parse_from_rfc3339(text).ok()?))
 }
 
-/// "RFC 3339 with `T`, one UTC suffix and up to 6 digits in one form (n digits, n or none, or trailing
-/// zeros trimmed), so that the text can be given back".
-fn are_timestamps_of_one_form(texts: &[&str]) -> bool {
-    let Some(read) = texts.iter().map(|text| read_timestamp(text)).collect::<Option<Vec<_>>>() else {
-        return false;
-    };
+/// "RFC 3339 with `T`, one UTC suffix and up to 9 digits in one form (n digits, n or none, or trailing
+/// zeros trimmed), so that the text can be given back"; nanoseconds where there are 7 digits or more.
+fn unit_of_timestamps(texts: &[&str]) -> Option<TimeUnit> {
+    let read = texts.iter().map(|text| read_timestamp(text)).collect::<Option<Vec<_>>>()?;
     let one_suffix = read.iter().all(|(_, suffix, _)| *suffix == read[0].1);
     let is_zero = |digits: &str| digits.bytes().all(|digit| digit == b'0');
     let has_form = |fits: &dyn Fn(&str) -> bool| read.iter().all(|(digits, ..)| fits(digits));
-    let fixed = (0..=6).any(|count| has_form(&|digits| digits.len() == count));
-    let or_none = (1..=6)
+    let fixed = (0..=9).any(|count| has_form(&|digits| digits.len() == count));
+    let or_none = (1..=9)
         .any(|count| has_form(&|digits| digits.is_empty() || digits.len() == count && !is_zero(digits)));
     let trimmed = has_form(&|digits| !digits.ends_with('0'));
-    one_suffix && (fixed || or_none || trimmed)
+    let is_long = read.iter().any(|(digits, ..)| digits.len() > 6);
+    let unit = if is_long { TimeUnit::Nanosecond } else { TimeUnit::Microsecond };
+    let fits = !is_long || read.iter().all(|(.., time)| time.timestamp_nanos_opt().is_some());
+    (one_suffix && fits && (fixed || or_none || trimmed)).then_some(unit)
 }
 
 /// A value of a column: its row, and what it must be; `None` where the record has nothing.
@@ -224,9 +223,13 @@ fn wanted(value: &Json, expected: &Type, is_inside: bool) -> String {
     match (expected, value) {
         (Type::Double, Json::Int(value)) => format!("{:?}", *value as f64),
         (Type::Double, Json::Double(value)) => format!("{value:?}"),
-        (Type::Timestamp, Json::Text(text)) => {
-            let (.., micros) = read_timestamp(text).expect("the reference said timestamp");
-            format!("{micros} = {text}")
+        (Type::Timestamp(unit), Json::Text(text)) => {
+            let (.., time) = read_timestamp(text).expect("the reference said timestamp");
+            let number = match unit {
+                TimeUnit::Nanosecond => time.timestamp_nanos_opt().expect("it fits"),
+                _ => time.timestamp_micros(),
+            };
+            format!("{number} = {text}")
         }
         (Type::Text(Quoting::Mixed), value) if is_inside => value.compact(),
         (_, value) => value.text(),
@@ -239,10 +242,13 @@ fn shown(array: &ArrayRef, of: &ColumnType, row: usize) -> String {
         ColumnType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
         ColumnType::Double => format!("{:?}", array.as_primitive::<Float64Type>().value(row)),
         ColumnType::Timestamp(forms) => {
-            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+            let number = match forms.unit() {
+                TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().value(row),
+                _ => array.as_primitive::<TimestampMicrosecondType>().value(row),
+            };
             let mut text = Vec::new();
-            TimestampText::new(*forms).write(micros, &mut text);
-            format!("{micros} = {}", String::from_utf8_lossy(&text))
+            TimestampText::new(*forms).write(number, &mut text);
+            format!("{number} = {}", String::from_utf8_lossy(&text))
         }
         ColumnType::Text(_) => array.as_string::<i32>().value(row).to_owned(),
         ColumnType::EmptyObject => "{}".into(),

@@ -74,7 +74,9 @@ fn check_report(plan: &Plan, report: &Report, written: u64) {
         "records: {report:?}"
     );
     let lost_something = fetched < asked || rejected > 0;
+    let may_be_silent = plan.pages.iter().all(|page| page.may_be_silent);
     let end = match (lost_something, written) {
+        (true, 0) if may_be_silent && report.exit_code == 5 => (Status::Failed, 5),
         (true, 0) => (Status::Failed, 1),
         (true, _) => (Status::Partial, 3),
         (false, 0) => (Status::NothingNew, 0),

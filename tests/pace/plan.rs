@@ -53,6 +53,8 @@ pub(crate) struct PlannedPage {
     pub(crate) source: Source,
     /// Whether its records are rows and rejects in the end, or it is a failed page.
     pub(crate) is_taken: bool,
+    /// Whether all of its answers may be cut inside their heads, so that nobody has answered.
+    pub(crate) may_be_silent: bool,
 }
 
 /// Where a page comes from.
@@ -192,7 +194,7 @@ fn in_a_file(rng: &mut Rng, page: Page, number: usize) -> PlannedPage {
     let bytes = if rng.u8(..8) == 0 { gzip(&page.body) } else { page.body.clone() };
     let source =
         Source::File { name: format!("page-{number}.{extension}"), bytes: is_there.then_some(bytes) };
-    PlannedPage { page, source, is_taken }
+    PlannedPage { page, source, is_taken, may_be_silent: false }
 }
 
 fn on_the_server(rng: &mut Rng, page: Page, number: usize, settings: &Settings, pace: &Pace) -> PlannedPage {
@@ -233,10 +235,12 @@ fn on_the_server(rng: &mut Rng, page: Page, number: usize, settings: &Settings, 
     }
     let mut shown = format!("{framing:?}{}, {} faults", if is_gzip { " gzip" } else { "" }, answers.len());
     let mut is_taken = !page.is_broken;
+    let mut may_be_silent = false;
     let attempt_count = match rng.u8(..40) {
         0 => {
             shown.push_str(", cut for ever");
             is_taken = false;
+            may_be_silent = true;
             answers.extend((0..8).map(|_| cut_answer(rng)));
             settings.retry_count as usize + 1
         }
@@ -253,7 +257,7 @@ fn on_the_server(rng: &mut Rng, page: Page, number: usize, settings: &Settings, 
             answers.len()
         }
     };
-    PlannedPage { page, source: Source::Server { answers, attempt_count, shown }, is_taken }
+    PlannedPage { page, source: Source::Server { answers, attempt_count, shown }, is_taken, may_be_silent }
 }
 
 /// The whole answer, and how many of its last bytes prove that it is whole.
@@ -311,7 +315,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { settings, machines, pages, lines, .. } = self;
         write!(f, "{settings:?} {machines:?}, {} lines", lines.len())?;
-        for (number, PlannedPage { page, source, is_taken }) in pages.iter().enumerate() {
+        for (number, PlannedPage { page, source, is_taken, .. }) in pages.iter().enumerate() {
             let shown = match source {
                 Source::Server { shown, .. } => shown,
                 Source::File { name, .. } => name,

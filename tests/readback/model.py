@@ -14,7 +14,10 @@ import statistics
 import pyarrow as pa
 
 DOUBLE_INTEGER_MAX = 2**53
+#: Distinct keys up to which an object is a struct.
+OBJECT_KEYS_MAX = 64
 TIMESTAMP = pa.timestamp("us", "UTC")
+TIMESTAMP_NANOS = pa.timestamp("ns", "UTC")
 FEATURES = ["count", "mean", "variance", "stddev", "min", "max"]
 
 
@@ -60,12 +63,12 @@ def _refuse_what_nobody_can_hold(value):
 # Timestamps -----------------------------------------------------------------------------------------------------
 
 _TIMESTAMP = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?(Z|\+00:00)"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(Z|\+00:00)"
 )
 
 
-def timestamp_micros(text):
-    """Microseconds since 1970 of an allowed spelling, else None."""
+def timestamp_nanos(text):
+    """Nanoseconds since 1970 of an allowed spelling, else None."""
     match = _TIMESTAMP.fullmatch(text)
     if not match:
         return None
@@ -78,21 +81,27 @@ def timestamp_micros(text):
         return None
     days = datetime.date(year + shift, month, day).toordinal() - datetime.date(1970, 1, 1).toordinal()
     seconds = (((days - (146_097 if shift else 0)) * 24 + hour) * 60 + minute) * 60 + second
-    return seconds * 1_000_000 + int((match[7] or "").ljust(6, "0"))
+    return seconds * 1_000_000_000 + int((match[7] or "").ljust(9, "0"))
 
 
-def are_timestamps_of_one_form(texts):
-    """Whether one way of writing the fraction, and one suffix, gives all of these texts back."""
-    if any(timestamp_micros(text) is None for text in texts):
-        return False
+def timestamp_type(texts):
+    """The type of a column of these texts if one way of writing the fraction, and one suffix, gives all of them back,
+    and one unit holds all of them; else None."""
+    nanos = [timestamp_nanos(text) for text in texts]
+    if None in nanos:
+        return None
     parts = [(match[7] or "", match[8]) for match in map(_TIMESTAMP.fullmatch, texts)]
     if len({suffix for _, suffix in parts}) > 1:
-        return False
-    written = [(digits, digits.ljust(6, "0")) for digits, _ in parts]
-    forms = [lambda full, n=n: full[:n] for n in range(7)]
-    forms += [lambda full, n=n: "" if full == "000000" else full[:n] for n in range(1, 7)]
+        return None
+    written = [(digits, digits.ljust(9, "0")) for digits, _ in parts]
+    forms = [lambda full, n=n: full[:n] for n in range(10)]
+    forms += [lambda full, n=n: "" if full == "0" * 9 else full[:n] for n in range(1, 10)]
     forms += [lambda full: full.rstrip("0")]
-    return any(all(form(full) == digits for digits, full in written) for form in forms)
+    if not any(all(form(full) == digits for digits, full in written) for form in forms):
+        return None
+    if all(len(digits) <= 6 for digits, _ in parts):
+        return TIMESTAMP
+    return TIMESTAMP_NANOS if all(-(2**63) <= value < 2**63 for value in nanos) else None
 
 
 # Types ----------------------------------------------------------------------------------------------------------
@@ -115,10 +124,12 @@ def column_type(values):
         if kinds == {"integer"}:
             return pa.int64() if all(-(2**63) <= value < 2**63 for value in integers) else pa.string()
         return pa.float64() if all(abs(value) <= DOUBLE_INTEGER_MAX for value in integers) else pa.string()
-    if kinds == {"string"} and are_timestamps_of_one_form(values):
-        return TIMESTAMP
+    if kinds == {"string"}:
+        return timestamp_type(values) or pa.string()
     if kinds == {"object"} and any(values):
         names = dict.fromkeys(name for value in values for name in value)
+        if len(names) > OBJECT_KEYS_MAX:
+            return pa.string()
         return pa.struct([(name, column_type([value.get(name) for value in values])) for name in names])
     if kinds == {"list"}:
         return list_of(column_type([element for value in values for element in value]))
@@ -162,7 +173,7 @@ def _json(value):
 
 
 def stored(value, of):
-    """The value as a reader must see it in a column of type `of`; timestamps as microseconds."""
+    """The value as a reader must see it in a column of type `of`; timestamps as numbers in their unit."""
     if value is None:
         return None
     if pa.types.is_string(of):
@@ -172,7 +183,7 @@ def stored(value, of):
     if pa.types.is_float64(of):
         return float(value)
     if pa.types.is_timestamp(of):
-        return timestamp_micros(value)
+        return timestamp_nanos(value) // (1 if of.unit == "ns" else 1_000)
     if pa.types.is_struct(of):
         return {field.name: stored(value.get(field.name), field.type) for field in of}
     if pa.types.is_list(of):

@@ -92,7 +92,7 @@ def _bits(doubles):
 
 
 def plain(column):
-    """Python values; timestamps as microseconds since 1970, for Python's calendar is shorter than Parquet's."""
+    """Python values; timestamps as numbers in their unit since 1970, for Python's calendar is shorter than Parquet's."""
     return column.cast(_without_timestamps(column.type)).to_pylist()
 
 
