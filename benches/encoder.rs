@@ -29,7 +29,7 @@ fn main() {
 #[divan::bench(args = Kind::ALL, sample_count = 20)]
 fn write_table(bencher: Bencher<'_, '_>, kind: &Kind) {
     let page = kind.page(1 << 20, "", "\n", "\n");
-    let config = TransformConfig::default();
+    let config = Arc::new(TransformConfig::default());
     let pool = CpuPool::new(2).expect("threads");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
@@ -42,7 +42,8 @@ fn write_table(bencher: Bencher<'_, '_>, kind: &Kind) {
         runtime.block_on(async {
             let mut output = LocalOutput::lock(&out, None).expect("the output is ours");
             let metrics = Arc::new(Metrics::default());
-            let mut table = TableWriter::new(pool.clone(), metrics, &config, RowGroupConfig::default());
+            let mut table =
+                TableWriter::new(pool.clone(), metrics, Arc::clone(&config), RowGroupConfig::default());
             for batch in batches {
                 table.push(&mut output, batch).await.expect("the disk has room");
             }

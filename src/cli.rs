@@ -93,6 +93,10 @@ struct Args {
     #[arg(short, long, value_name = "PATH", help_heading = "Output")]
     out: String,
 
+    /// Add the columns _etl_url, _etl_page and _etl_record: where each row comes from
+    #[arg(long, help_heading = "Output")]
+    provenance: bool,
+
     /// Rows of a row group at most
     #[arg(long, value_name = "N", default_value_t = RowGroupConfig::default().rows_max as u64,
           value_parser = parse_rows, help_heading = "Output")]
@@ -279,6 +283,7 @@ fn config_of(args: Args) -> Result<Config, Error> {
             records: args.records.map(|Pointer(tokens)| tokens.into()),
             features: Arc::new(features_of(args.values, args.features, args.on_nonfinite)?),
             record_bytes_max: args.max_record_bytes,
+            has_provenance: args.provenance,
             nesting: match args.nested {
                 Some(Nested::Struct) => Nesting::STRUCT,
                 Some(Nested::Json) => Nesting::JSON,

@@ -122,6 +122,8 @@ pub struct TransformConfig {
     pub record_bytes_max: u64,
     /// Which objects inside records become columns, and which text.
     pub nesting: Nesting,
+    /// Whether each row says where it comes from.
+    pub has_provenance: bool,
 }
 
 impl TransformConfig {
@@ -140,6 +142,7 @@ impl Default for TransformConfig {
             chunk_bytes: 1 << 20,
             record_bytes_max: Self::RECORD_BYTES_MAX_DEFAULT,
             nesting: Nesting::default(),
+            has_provenance: false,
         }
     }
 }

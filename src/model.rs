@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use url::Url;
 
 pub use column::BatchColumn;
@@ -200,6 +201,8 @@ pub struct PageBatch {
     pub columns: Vec<BatchColumn>,
     /// Features of each `--values` field, in the order of the configuration.
     pub features: Vec<FieldFeatures>,
+    /// Where the rows come from: the columns that [`Provenance`] names, or none.
+    pub provenance: Vec<BatchColumn>,
     /// Records that did not become rows, in the order of the page.
     pub rejects: Vec<Reject>,
     /// Keys that stood twice in one object; the last one won.
@@ -218,6 +221,39 @@ impl PageBatch {
         let features = features.map(|column| column.get_array_memory_size());
         let rejects = self.rejects.iter().map(Reject::memory_bytes);
         (columns.sum::<usize>() + features.sum::<usize>() + rejects.sum::<usize>()) as u64
+    }
+}
+
+/// A column that says where a row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provenance {
+    /// The URL of its page, as it may be shown.
+    Url,
+    /// The page in the chain that begins at a line of the list, from 1.
+    Page,
+    /// The record in its page, from 0; rejected ones count.
+    Record,
+}
+
+impl Provenance {
+    /// All of them, in the order of their columns.
+    pub const ALL: [Self; 3] = [Self::Url, Self::Page, Self::Record];
+
+    /// The name of the column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Url => "_etl_url",
+            Self::Page => "_etl_page",
+            Self::Record => "_etl_record",
+        }
+    }
+
+    /// Its type.
+    pub const fn data_type(self) -> DataType {
+        match self {
+            Self::Url => DataType::Utf8,
+            Self::Page | Self::Record => DataType::Int64,
+        }
     }
 }
 

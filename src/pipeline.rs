@@ -6,6 +6,7 @@
 
 mod intake;
 mod life;
+mod provenance;
 mod verdict;
 
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl Pipeline {
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
-            &self.config.transform,
+            line.transform(),
             self.config.output.row_group,
         );
         let mut rejects = RejectsWriter::default();
@@ -263,7 +264,7 @@ async fn write_pages(
     while let Some(page) = queue.recv().await {
         line.budget.advance_head(page.id.ordinal);
         let (id, shown) = (page.id, Arc::clone(&page.shown));
-        let mut intake = Intake::new(id, Arc::clone(&shown));
+        let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
         match take_page(line, page, &mut intake, &mut sinks).await? {
             None => {
                 tally.count_page(report, id, &intake.counts);

@@ -1,4 +1,4 @@
-//! One column of a batch, with or without the rows that have no value in it.
+//! One column of a batch: a value for each row, for some of them, or one for all.
 //!
 //! Of thousands of columns a record may have twenty: its nulls, spelled out, would be most of the memory. Such a
 //! column keeps its values and the rows where they stand, and gets its nulls back a row group at a time.
@@ -13,12 +13,22 @@ use arrow::compute::take;
 /// than the values and nulls in their places.
 const ROWS_FOR_EACH_VALUE_MIN: usize = 4;
 
+/// Which rows the values of a column stand in.
+#[derive(Debug, Clone)]
+enum Rows {
+    /// Each has its own.
+    All,
+    /// These, in order; the others are null.
+    Some(Arc<[u32]>),
+    /// There is one value, and all have it.
+    Alike,
+}
+
 /// One column of a batch.
 #[derive(Debug, Clone)]
 pub struct BatchColumn {
     values: ArrayRef,
-    /// The rows in which the values stand, in order; `None` where every row has its own.
-    rows: Option<Arc<[u32]>>,
+    rows: Rows,
     row_count: usize,
 }
 
@@ -30,7 +40,7 @@ impl BatchColumn {
 
     /// A column with a value, which may be null, for each of its rows.
     pub fn dense(values: ArrayRef) -> Self {
-        Self { row_count: values.len(), values, rows: None }
+        Self { row_count: values.len(), values, rows: Rows::All }
     }
 
     /// A column whose values stand in `rows`, which ascend; all others of its `row_count` rows are null.
@@ -40,7 +50,13 @@ impl BatchColumn {
             rows.last().is_none_or(|row| (*row as usize) < row_count),
             "each value has a row of the column"
         );
-        Self { values, rows: Some(rows.into()), row_count }
+        Self { values, rows: Rows::Some(rows.into()), row_count }
+    }
+
+    /// A column whose rows all have the only one of these values.
+    pub fn alike(value: ArrayRef, row_count: usize) -> Self {
+        assert_eq!(value.len(), 1, "there is one value");
+        Self { values: value, rows: Rows::Alike, row_count }
     }
 
     /// Its rows, with those that have no value.
@@ -70,7 +86,7 @@ impl BatchColumn {
     }
 
     fn row_bytes(&self) -> usize {
-        self.rows.as_ref().map_or(0, |rows| rows.len() * size_of::<u32>())
+        if let Rows::Some(rows) = &self.rows { rows.len() * size_of::<u32>() } else { 0 }
     }
 
     /// `length` of its rows from `start` on, with their nulls, after `convert` has changed the values.
@@ -80,7 +96,14 @@ impl BatchColumn {
         length: usize,
         convert: impl FnOnce(&ArrayRef) -> ArrayRef,
     ) -> ArrayRef {
-        let Some(rows) = &self.rows else { return convert(&self.values.slice(start, length)) };
+        let rows = match &self.rows {
+            Rows::All => return convert(&self.values.slice(start, length)),
+            Rows::Alike => {
+                let places = UInt32Array::from(vec![0; length]);
+                return take(&convert(&self.values), &places, None).expect("there is one value");
+            }
+            Rows::Some(rows) => rows,
+        };
         let from = rows.partition_point(|row| (*row as usize) < start);
         let to = rows.partition_point(|row| (*row as usize) < start + length);
         spread(&convert(&self.values.slice(from, to - from)), &rows[from..to], start, length)
@@ -119,6 +142,13 @@ mod tests {
                 assert_eq!(found, dense[start..end], "{start}..{end}");
             }
         }
+    }
+
+    #[test]
+    fn value_of_all_rows_is_in_every_slice() {
+        let column = BatchColumn::alike(Arc::new(StringArray::from(vec!["a"])), 5);
+        let array = column.array(2, 3, Arc::clone);
+        assert_eq!(array.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"); 3]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::provenance::provenance_of;
 use super::verdict::PageCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PageBatch, PageFault, PageId, RunningTrace};
@@ -19,6 +20,7 @@ pub(super) struct Intake {
     rejects: PageRejects,
     id: PageId,
     shown: Arc<str>,
+    has_provenance: bool,
 }
 
 /// Why a page, or the run, fails once the body of the page is proven to be what was sent.
@@ -37,9 +39,16 @@ enum PageRows {
 }
 
 impl Intake {
-    pub(super) fn new(id: PageId, shown: Arc<str>) -> Self {
-        let rejects = PageRejects::new(id, Arc::clone(&shown));
-        Self { counts: PageCounts::default(), verdict: None, rows: PageRows::None, rejects, id, shown }
+    pub(super) fn new(id: PageId, shown: Arc<str>, has_provenance: bool) -> Self {
+        Self {
+            counts: PageCounts::default(),
+            verdict: None,
+            rows: PageRows::None,
+            rejects: PageRejects::new(id, Arc::clone(&shown)),
+            id,
+            shown,
+            has_provenance,
+        }
     }
 
     /// Takes a chunk behind those before; what is left of it comes back. `table` is that of the run.
@@ -97,6 +106,9 @@ impl Intake {
         output: &mut LocalOutput,
         spools: &Spools,
     ) -> Result<()> {
+        if self.has_provenance {
+            batch.provenance = provenance_of(&batch, self.id, &self.shown, self.counts.record_count());
+        }
         for reject in &mut batch.rejects {
             reject.record += self.counts.record_count();
         }

@@ -89,6 +89,11 @@ impl Line {
         })
     }
 
+    /// How bodies become records and columns.
+    pub(super) fn transform(&self) -> Arc<TransformConfig> {
+        Arc::clone(&self.transform)
+    }
+
     /// Steps of one page that wait for the writer: chunks enough to keep all threads busy.
     pub(super) fn steps_max(&self) -> usize {
         self.pool.thread_count() + 2

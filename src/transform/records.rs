@@ -402,6 +402,7 @@ impl<'a> Records<'a> {
             shape,
             columns,
             features,
+            provenance: Vec::new(),
             rejects: self.rejects,
             duplicate_key_count,
             overflow_count,

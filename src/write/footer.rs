@@ -16,6 +16,7 @@ impl Footer {
             "records": transform.records.as_deref(),
             "max_record_bytes": transform.record_bytes_max,
             "max_object_keys": transform.nesting.keys_max,
+            "provenance": transform.has_provenance,
             "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
             "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
             "on_nonfinite": transform.features.on_nonfinite.name(),

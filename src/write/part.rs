@@ -26,8 +26,9 @@ use super::dictionary::dictionary_pays;
 use super::footer::Footer;
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, Slice, WIDE_LEAF_COUNT, top_types};
-use crate::config::{Feature, FeatureConfig};
+use crate::config::{Feature, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::Provenance;
 use crate::schema::{
     ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, holds_fragments, leaf_count,
     output_field, to_form,
@@ -62,6 +63,8 @@ enum Source {
     Record { place: usize, name: Arc<str>, of: ColumnType },
     /// A feature of a `--values` field.
     Feature { field: usize, feature: usize },
+    /// A column that says where a row comes from.
+    Provenance { place: usize },
 }
 
 /// What a column of the output is in a part.
@@ -83,9 +86,10 @@ impl PartColumns {
     pub(super) fn new(
         shape: Shape,
         seen_fields: Vec<bool>,
-        features: &FeatureConfig,
+        transform: &TransformConfig,
         form: Form,
     ) -> Result<Self> {
+        let features = &*transform.features;
         let types = top_types(&shape);
         check_columns(&types)?;
         let mut columns: Vec<_> = types
@@ -99,21 +103,19 @@ impl PartColumns {
         for (index, values) in features.fields.iter().enumerate().filter(|(index, _)| seen_fields[*index]) {
             for (place, feature) in features.features.iter().enumerate() {
                 let name = format!("{}_{}", values.name, feature.name());
-                if columns.iter().any(|column| *column.field.name() == name) {
-                    return Err(Error::new(
-                        ErrorKind::Contract,
-                        format!(
-                            "the computed column {name} has the name of a field of the records; \
-                             give the list another name with --values NAME={}",
-                            values.path.shown()
-                        ),
-                    ));
-                }
+                check_is_free(&columns, &name, || {
+                    format!("give the list another name with --values NAME={}", values.path.shown())
+                })?;
                 columns.push(PartColumn {
                     field: Field::new(name, feature_type(*feature), true),
                     source: Source::Feature { field: index, feature: place },
                 });
             }
+        }
+        for (place, of) in Provenance::ALL.into_iter().enumerate().filter(|_| transform.has_provenance) {
+            check_is_free(&columns, of.name(), || "leave --provenance out".to_owned())?;
+            let field = Field::new(of.name(), of.data_type(), true);
+            columns.push(PartColumn { field, source: Source::Provenance { place } });
         }
         let schema =
             Arc::new(Schema::new(columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>()));
@@ -158,7 +160,7 @@ impl PartColumns {
     pub(super) fn are_final(&self) -> bool {
         let holds_fragments = |column: &PartColumn| match &column.source {
             Source::Record { of, .. } => holds_fragments(of),
-            Source::Feature { .. } => false,
+            Source::Feature { .. } | Source::Provenance { .. } => false,
         };
         self.form == Form::Published || !self.columns.iter().any(holds_fragments)
     }
@@ -183,6 +185,7 @@ impl PartColumn {
                 Some(columns) => columns[*feature].slice(*start, *length),
                 None => absent(),
             },
+            Source::Provenance { place } => rows.provenance[*place].array(*start, *length, Arc::clone),
             Source::Record { place, name, of } => match rows.place_of(name, *place) {
                 Some(found) => rows.columns[found].array(*start, *length, |values| {
                     to_form(&convert(values, &rows.types[found].1, of), of, form)
@@ -191,6 +194,16 @@ impl PartColumn {
             },
         }
     }
+}
+
+/// # Errors
+/// A field of the records, or another computed column, has this name.
+fn check_is_free(columns: &[PartColumn], name: &str, mend: impl Fn() -> String) -> Result<()> {
+    if columns.iter().all(|column| column.field.name() != name) {
+        return Ok(());
+    }
+    let message = format!("the computed column {name} has the name of a field of the records; {}", mend());
+    Err(Error::new(ErrorKind::Contract, message))
 }
 
 /// The type of a feature's column.

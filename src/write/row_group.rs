@@ -30,17 +30,19 @@ pub(super) struct Rows {
     pub(super) columns: Vec<BatchColumn>,
     /// Per `--values` field: its feature columns, if its column exists yet.
     pub(super) features: Vec<Option<Vec<ArrayRef>>>,
+    /// The columns that say where the rows come from, or none.
+    pub(super) provenance: Vec<BatchColumn>,
     places: OnceLock<HashMap<Arc<str>, usize>>,
 }
 
 impl Rows {
     pub(super) fn of_page(batch: PageBatch) -> Self {
-        let PageBatch { row_count, shape, columns, features, .. } = batch;
+        let PageBatch { row_count, shape, columns, features, provenance, .. } = batch;
         let features: Vec<_> =
             features.into_iter().map(|field| field.is_seen.then_some(field.columns)).collect();
         let mut bytes = 0;
         let mut leaves = 0;
-        for column in &columns {
+        for column in columns.iter().chain(&provenance) {
             bytes += column.value_bytes() + ARRAY_OVERHEAD_BYTES;
             leaves += leaf_count(column.values().data_type());
         }
@@ -57,6 +59,7 @@ impl Rows {
             types,
             columns,
             features,
+            provenance,
             places: OnceLock::new(),
         }
     }

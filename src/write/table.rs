@@ -15,7 +15,7 @@ use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
 use super::unify::unify;
-use crate::config::{FeatureConfig, RowGroupConfig, TransformConfig};
+use crate::config::{RowGroupConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
@@ -55,8 +55,7 @@ pub struct TableWriter {
 struct Tools {
     pool: CpuPool,
     metrics: Arc<Metrics>,
-    features: Arc<FeatureConfig>,
-    nesting: Nesting,
+    transform: Arc<TransformConfig>,
     row_group: RowGroupConfig,
 }
 
@@ -78,12 +77,11 @@ impl TableWriter {
     pub fn new(
         pool: CpuPool,
         metrics: Arc<Metrics>,
-        transform: &TransformConfig,
+        transform: Arc<TransformConfig>,
         row_group: RowGroupConfig,
     ) -> Self {
-        let (features, nesting) = (Arc::clone(&transform.features), transform.nesting);
-        let seen_fields = vec![features.fields_are_explicit; features.fields.len()];
-        let tools = Tools { pool, metrics, features, nesting, row_group };
+        let seen_fields = vec![transform.features.fields_are_explicit; transform.features.fields.len()];
+        let tools = Tools { pool, metrics, transform, row_group };
         Self::with_schema(tools, Shape::of_kinds(Kinds::OBJECT), seen_fields)
     }
 
@@ -106,7 +104,7 @@ impl TableWriter {
         }
         let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
         for slice in self.row_groups.open_slices() {
-            learn_schema(&mut shape, &mut seen_fields, slice, self.tools.nesting);
+            learn_schema(&mut shape, &mut seen_fields, slice, self.tools.transform.nesting);
         }
         Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
     }
@@ -126,7 +124,7 @@ impl TableWriter {
             self.write(output, row_group).await?;
         }
         // The page began with our columns, so it knows them all.
-        self.shape.unite(&page.shape, self.tools.nesting);
+        self.shape.unite(&page.shape, self.tools.transform.nesting);
         unite_fields(&mut self.seen_fields, page.seen_fields.iter().copied());
         let mut held_back = std::mem::take(&mut self.without_columns);
         held_back.append(&mut page.without_columns);
@@ -249,14 +247,14 @@ impl TableWriter {
     }
 
     fn columns(&self, form: Form) -> Result<Arc<PartColumns>> {
-        PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.tools.features, form)
+        PartColumns::new(self.shape.clone(), self.seen_fields.clone(), &self.tools.transform, form)
             .map(Arc::new)
     }
 
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
         let mut grew = false;
         for slice in &row_group.slices {
-            grew |= learn_schema(&mut self.shape, &mut self.seen_fields, slice, self.tools.nesting);
+            grew |= learn_schema(&mut self.shape, &mut self.seen_fields, slice, self.tools.transform.nesting);
         }
         if grew {
             self.follow_schema().await?;
