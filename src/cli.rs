@@ -7,7 +7,7 @@ mod fields;
 mod units;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use clap::{ArgAction, Parser, ValueEnum};
 
 use etl::calendar::Day;
 use etl::config::{
-    Config, ContractConfig, Feature, FeatureConfig, HttpConfig, InputConfig, Limit, OnNonfinite,
-    OutputConfig, ResourceConfig, RetryConfig, RowGroupConfig, TransformConfig, ValuesField,
+    Config, ContractConfig, Feature, FeatureConfig, FieldPath, HashKey, HttpConfig, InputConfig, Limit,
+    OnNonfinite, OutputConfig, Projection, RejectsRaw, ResourceConfig, RetryConfig, RowGroupConfig,
+    TransformConfig, ValuesField,
 };
 use etl::error::Error;
 use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
 
-use fields::parse_values;
+use fields::{Renamed, parse_field, parse_renamed, parse_values};
 use units::{parse_bytes, parse_count, parse_duration, parse_limit, show_bytes};
 
 /// Most requests at once: each is a socket, and systems give a process some thousand.
@@ -152,6 +153,27 @@ struct Args {
     #[arg(long, value_enum, help_heading = "Parsing")]
     nested: Option<Nested>,
 
+    /// Field that becomes a column, and no other one does: a top-level key, or a JSON Pointer beginning with `/`; may be
+    /// repeated
+    #[arg(long, value_name = "FIELD", value_parser = parse_field, help_heading = "Fields")]
+    select: Vec<FieldPath>,
+
+    /// Field that does not become a column; may be repeated
+    #[arg(long, value_name = "FIELD", value_parser = parse_field, help_heading = "Fields")]
+    drop: Vec<FieldPath>,
+
+    /// Another name for the column of a field; may be repeated
+    #[arg(long, value_name = "FIELD=NAME", value_parser = parse_renamed, help_heading = "Fields")]
+    rename: Vec<Renamed>,
+
+    /// Field of whose values only HMAC-SHA-256 is kept, in hexadecimal; needs --hash-key; may be repeated
+    #[arg(long, value_name = "FIELD", value_parser = parse_field, requires = "hash_key", help_heading = "Fields")]
+    hash: Vec<FieldPath>,
+
+    /// File with the key of --hash, 16 bytes at least; a newline at its end does not count
+    #[arg(long, value_name = "FILE", requires = "hash", help_heading = "Fields")]
+    hash_key: Option<PathBuf>,
+
     /// List of numbers to summarise: a top-level key, or a JSON Pointer beginning with `/`; may be
     /// repeated [default: values]
     #[arg(long, value_name = "[NAME=]FIELD", value_parser = parse_values, help_heading = "Features")]
@@ -168,6 +190,11 @@ struct Args {
     /// Where rejected records and failed pages go [default: <OUT>.rejects.ndjson]
     #[arg(long, value_name = "FILE", help_heading = "Rejects")]
     rejects: Option<PathBuf>,
+
+    /// How much of rejected records and failed pages the rejects file shows [default: redacted with --drop or --hash,
+    /// else full]
+    #[arg(long, value_enum, help_heading = "Rejects")]
+    rejects_raw: Option<Raw>,
 
     /// Publish nothing if more records are rejected
     #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
@@ -225,6 +252,16 @@ enum Nonfinite {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Raw {
+    /// All of it.
+    Full,
+    /// Records without what is dropped or hashed; pages by size and hash.
+    Redacted,
+    /// Size and hash.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Nested {
     /// A column for each key.
     Struct,
@@ -278,10 +315,27 @@ fn config_of(args: Args) -> Result<Config, Error> {
         Some(count) => count,
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
+    let features = features_of(args.values, args.features, args.on_nonfinite)?;
+    let projection = Projection {
+        select: args.select,
+        drop: args.drop,
+        rename: args.rename.into_iter().map(|Renamed(field, name)| (field, name)).collect(),
+        hash: args.hash,
+        hash_key: args.hash_key.as_deref().map(read_hash_key).transpose()?,
+    };
+    projection.check(&features.fields).map_err(Error::usage)?;
     Ok(Config {
         transform: TransformConfig {
             records: args.records.map(|Pointer(tokens)| tokens.into()),
-            features: Arc::new(features_of(args.values, args.features, args.on_nonfinite)?),
+            features: Arc::new(features),
+            rejects_raw: match args.rejects_raw {
+                Some(Raw::Full) => RejectsRaw::Full,
+                Some(Raw::Redacted) => RejectsRaw::Redacted,
+                Some(Raw::None) => RejectsRaw::None,
+                None if projection.hides() => RejectsRaw::Redacted,
+                None => RejectsRaw::Full,
+            },
+            projection: Arc::new(projection),
             record_bytes_max: args.max_record_bytes,
             has_provenance: args.provenance,
             nesting: match args.nested {
@@ -320,6 +374,23 @@ fn config_of(args: Args) -> Result<Config, Error> {
         },
         resources: ResourceConfig { memory_bytes: args.memory, thread_count },
     })
+}
+
+/// Reads the key of `--hash`, which never stands on a command line.
+fn read_hash_key(path: &Path) -> Result<HashKey, Error> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Error::usage(format!("--hash-key: could not read {}: {error}", path.display())))?;
+    let key = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let key = key.strip_suffix(b"\r").unwrap_or(key);
+    if key.len() < HashKey::BYTES_MIN {
+        return Err(Error::usage(format!(
+            "--hash-key: expected at least {} bytes in {}, got {}",
+            HashKey::BYTES_MIN,
+            path.display(),
+            key.len()
+        )));
+    }
+    Ok(HashKey::new(key))
 }
 
 /// Refuses a size that the ceiling for memory could not hold.

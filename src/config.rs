@@ -3,6 +3,8 @@
 //! Nothing here parses a command line or reads an environment: `cli.rs` fills these structs, a test
 //! or another program may as well.
 
+mod projection;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use crate::calendar::Day;
 use crate::pointer;
 use crate::schema::Nesting;
+
+pub use projection::{HashKey, Projection, RejectsRaw};
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -124,6 +128,10 @@ pub struct TransformConfig {
     pub nesting: Nesting,
     /// Whether each row says where it comes from.
     pub has_provenance: bool,
+    /// Which fields become columns, and how.
+    pub projection: Arc<Projection>,
+    /// How much of a rejected record is shown.
+    pub rejects_raw: RejectsRaw,
 }
 
 impl TransformConfig {
@@ -143,6 +151,8 @@ impl Default for TransformConfig {
             record_bytes_max: Self::RECORD_BYTES_MAX_DEFAULT,
             nesting: Nesting::default(),
             has_provenance: false,
+            projection: Arc::default(),
+            rejects_raw: RejectsRaw::Full,
         }
     }
 }

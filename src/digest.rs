@@ -1,5 +1,7 @@
-//! SHA-256 in hexadecimal: how failed pages and URL lists are identified. The only `sha2` import.
+//! SHA-256 in hexadecimal: how failed pages and URL lists are identified, and values are hashed. The only import of
+//! `sha2` and `hmac`.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of `bytes`, in lower-case hexadecimal (64 characters).
@@ -26,8 +28,30 @@ impl RunningDigest {
 
     /// The digest of all bytes so far, in lower-case hexadecimal.
     pub(crate) fn finish_hex(self) -> String {
-        self.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.finish())
     }
+}
+
+/// HMAC-SHA-256 (RFC 2104) with one key.
+#[derive(Clone)]
+pub(crate) struct KeyedDigest(Hmac<Sha256>);
+
+impl KeyedDigest {
+    /// A digest with this key.
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("a key may have any length"))
+    }
+
+    /// The digest of `bytes`, in lower-case hexadecimal (64 characters).
+    pub(crate) fn hex_of(&self, bytes: &[u8]) -> String {
+        let mut running = self.0.clone();
+        running.update(bytes);
+        hex(&running.finalize().into_bytes())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Pipeline {
             line.transform(),
             self.config.output.row_group,
         );
-        let mut rejects = RejectsWriter::default();
+        let mut rejects = RejectsWriter::new(self.config.transform.rejects_raw);
 
         // As many pages wait to be written as are asked for: enough that a slow page at the head of the line does
         // not idle the network at once, few enough that their columns stay a small part of the memory.

@@ -21,6 +21,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("clap", &["cli.rs"]),
     ("fastrand", &["fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"]),
     ("flate2", &["fetch/decompress.rs"]),
+    ("hmac", &["digest.rs"]),
     (
         "memchr",
         &["transform/cutter.rs", "transform/layout.rs", "transform/oversize.rs", "transform/records.rs"],

@@ -28,6 +28,8 @@ mod misuse;
 mod order;
 #[path = "cli/oversize.rs"]
 mod oversize;
+#[path = "cli/projection.rs"]
+mod projection;
 #[path = "cli/provenance.rs"]
 mod provenance;
 #[path = "cli/publish.rs"]

@@ -11,12 +11,27 @@ pub(super) fn parse_values(text: &str) -> Result<ValuesField, String> {
     if name.is_empty() || field.is_empty() {
         return Err("expected FIELD or NAME=FIELD".to_owned());
     }
-    let path = if field.starts_with('/') {
-        FieldPath::Pointer(pointer::parse(field)?)
-    } else {
-        FieldPath::Key(field.to_owned())
-    };
-    Ok(ValuesField { name: name.to_owned(), path })
+    Ok(ValuesField { name: name.to_owned(), path: parse_field(field)? })
+}
+
+/// A field: a top-level key as it stands, or a JSON Pointer when it begins with `/`.
+pub(super) fn parse_field(text: &str) -> Result<FieldPath, String> {
+    match text {
+        "" => Err("expected a top-level key, or a JSON Pointer such as /user/mail".to_owned()),
+        _ if text.starts_with('/') => Ok(FieldPath::Pointer(pointer::parse(text)?)),
+        _ => Ok(FieldPath::Key(text.to_owned())),
+    }
+}
+
+/// A field and the name that its column gets.
+#[derive(Debug, Clone)]
+pub(super) struct Renamed(pub(super) FieldPath, pub(super) String);
+
+pub(super) fn parse_renamed(text: &str) -> Result<Renamed, String> {
+    match text.rsplit_once('=') {
+        Some((field, name)) if !name.is_empty() => Ok(Renamed(parse_field(field)?, name.to_owned())),
+        _ => Err("expected FIELD=NAME".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -34,5 +49,14 @@ mod tests {
         );
         assert!(parse_values("=x").is_err());
         assert!(parse_values("/a~2").is_err());
+    }
+
+    #[test]
+    fn renamed_field_ends_at_the_last_equals_sign() {
+        let Renamed(field, name) = parse_renamed("a=b=c").unwrap();
+        assert_eq!((field.shown().as_str(), name.as_str()), ("a=b", "c"));
+        for wrong in ["a", "a=", "=b", "/a~2=b"] {
+            assert!(parse_renamed(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use arrow::array::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::{Field, Float64Type, Int64Type, TimeUnit};
 
+use super::marks::{Marks, Usage};
 use crate::model::{BatchColumn, spread};
 use crate::schema::{
     ColumnType, Kinds, Nesting, Shape, TimestampForms, convert, convert_inside, element_field,
@@ -45,20 +46,6 @@ pub(super) enum Growth {
 /// The value does not fit the column as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NeedsGrowth;
-
-/// The lists of numbers that are summarised, as a tree of keys.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Marks {
-    /// The `--values` field that stands here.
-    pub(super) field: Option<usize>,
-    pub(super) below: Vec<(String, Arc<Marks>)>,
-}
-
-impl Marks {
-    pub(super) fn child(&self, key: &[u8]) -> Option<&Arc<Marks>> {
-        self.below.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, marks)| marks)
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Column {
@@ -92,14 +79,19 @@ pub(super) struct TextStore {
 pub(super) struct StructStore {
     pub(super) members: Vec<Member>,
     places: HashMap<Arc<str>, usize>,
+    /// Members that are part of the object as it is written.
+    shown_count: usize,
     /// Whether members stand inside an object, and are no columns of the record itself.
     members_are_inside: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) name: Arc<str>,
-    /// Whether the name stands in JSON as it is, so that its bytes can be compared without reading them.
+    pub(super) key: Arc<str>,
+    /// What its column is called.
+    name: Arc<str>,
+    pub(super) usage: Usage,
+    /// Whether the key stands in JSON as it is, so that its bytes can be compared without reading them.
     pub(super) is_plain: bool,
     /// Its values: of each row, or of those in `rows` only.
     pub(super) column: Column,
@@ -158,11 +150,8 @@ impl Column {
         let mut shape = Shape { forms: self.forms, ..Shape::of_kinds(self.kinds) };
         match &self.store {
             Store::Struct(store) => {
-                shape.fields = store
-                    .members
-                    .iter()
-                    .map(|member| (Arc::clone(&member.name), member.column.shape()))
-                    .collect();
+                shape.fields =
+                    store.shown().map(|member| (Arc::clone(&member.name), member.column.shape())).collect();
             }
             Store::List(store) => shape.element = Some(Box::new(store.element.shape())),
             _ => {}
@@ -252,7 +241,7 @@ impl Column {
     /// Columns without columns below them, this one included.
     pub(super) fn leaf_count(&self) -> usize {
         match &self.store {
-            Store::Struct(store) => store.members.iter().map(|member| member.column.leaf_count()).sum(),
+            Store::Struct(store) => store.shown().map(|member| member.column.leaf_count()).sum(),
             Store::List(store) => store.element.leaf_count(),
             _ => 1,
         }
@@ -261,7 +250,7 @@ impl Column {
     /// Columns without columns below them that stand inside objects or lists of the record.
     pub(super) fn inside_leaf_count(&self) -> usize {
         let Store::Struct(store) = &self.store else { return 0 };
-        let columns = store.members.iter().map(|member| &member.column);
+        let columns = store.shown().map(|member| &member.column);
         columns
             .filter(|column| matches!(column.store, Store::Struct(_) | Store::List(_)))
             .map(Self::leaf_count)
@@ -378,7 +367,8 @@ impl Column {
         let row_count = self.len();
         let shape = self.shape();
         let Store::Struct(store) = self.store else { unreachable!("records are objects") };
-        (store.members.into_iter().map(|member| member.freeze(row_count)).collect(), shape)
+        let shown = store.members.into_iter().filter(|member| member.usage.is_shown());
+        (shown.map(|member| member.freeze(row_count)).collect(), shape)
     }
 
     fn freeze_store(&mut self, of: &ColumnType) -> ArrayRef {
@@ -401,6 +391,7 @@ impl Column {
                 let (fields, columns): (Vec<_>, Vec<_>) = store
                     .members
                     .into_iter()
+                    .filter(|member| member.usage.is_shown())
                     .map(|member| {
                         let name = Arc::clone(&member.name);
                         let array = member.freeze_densely(row_count);
@@ -458,30 +449,49 @@ impl Store {
 
 impl StructStore {
     fn new(members_are_inside: bool) -> Self {
-        Self { members: Vec::new(), places: HashMap::new(), members_are_inside }
+        Self { members: Vec::new(), places: HashMap::new(), shown_count: 0, members_are_inside }
+    }
+
+    /// The members of the object as it is written.
+    fn shown(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.usage.is_shown())
+    }
+
+    /// How many those are.
+    pub(super) fn shown_count(&self) -> usize {
+        self.shown_count
     }
 
     /// The place of the member called `key`, looking at `expected` first.
     #[inline]
     pub(super) fn find(&self, key: &[u8], expected: usize) -> Option<usize> {
-        if self.members.get(expected).is_some_and(|member| member.name.as_bytes() == key) {
+        if self.members.get(expected).is_some_and(|member| member.key.as_bytes() == key) {
             return Some(expected);
         }
-        if self.members.len() <= LINEAR_SEARCH_MAX {
-            return self.members.iter().position(|member| member.name.as_bytes() == key);
+        let is_each_key_a_member = self.places.len() == self.members.len();
+        if self.members.len() <= LINEAR_SEARCH_MAX && is_each_key_a_member {
+            return self.members.iter().position(|member| member.key.as_bytes() == key);
         }
         self.places.get(std::str::from_utf8(key).ok()?).copied()
     }
 
-    /// Adds a member that has been absent so far and returns its place.
+    /// Adds a member that has been absent so far and returns its place: that of another one, if `marks` give both one
+    /// name.
     pub(super) fn add(&mut self, key: &str, marks: Option<&Marks>) -> usize {
-        let place = self.members.len();
-        let name: Arc<str> = key.into();
-        let marks = marks.and_then(|marks| marks.child(key.as_bytes())).cloned();
-        let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-        self.places.insert(Arc::clone(&name), place);
-        let column = Column::new(self.members_are_inside, marks);
-        self.members.push(Member { name, is_plain, column, rows: None });
+        let key: Arc<str> = key.into();
+        let usage = marks.map_or(Usage::Column, |marks| marks.usage_of(key.as_bytes()));
+        let child = marks.and_then(|marks| marks.child(key.as_bytes())).cloned();
+        let name = child.as_ref().and_then(|child| child.name.clone()).unwrap_or_else(|| Arc::clone(&key));
+        let may_share = usage.is_shown() && marks.is_some_and(Marks::renames);
+        let shares = |member: &Member| may_share && member.usage.is_shown() && member.name == name;
+        let place = self.members.iter().position(shares).unwrap_or(self.members.len());
+        self.places.insert(Arc::clone(&key), place);
+        if place == self.members.len() {
+            let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+            let column = Column::new(self.members_are_inside, child);
+            self.shown_count += usize::from(usage.is_shown());
+            self.members.push(Member { key, name, usage, is_plain, column, rows: None });
+        }
         place
     }
 }

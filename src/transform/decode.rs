@@ -8,14 +8,16 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::columns::{Column, Growth, Marks, Member, NeedsGrowth, Store, StructStore};
+use super::columns::{Column, Growth, Member, NeedsGrowth, Store, StructStore};
 use super::duplicates::write_last_values;
+use super::marks::{Marks, Usage};
+use super::projection::{LIST_IS_NO_OBJECT, NAME_IS_TAKEN, hash, project};
 use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
 use super::tree::Tree;
 use super::values::Values;
-use crate::config::FeatureConfig;
+use crate::config::TransformConfig;
 use crate::schema::{
-    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, Nesting, TimestampForms, read_timestamp, write_double,
+    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, TimestampForms, read_timestamp, write_double,
     write_json_string,
 };
 
@@ -27,17 +29,19 @@ const LOOK_ROWS_MAX: usize = 1 << 16;
 
 /// A record that changes columns has their size looked at after so many rows more, and a part of those there are.
 const ROWS_BEFORE_LOOK: usize = 16;
+/// Members of an object up to which skipped ones are remembered, so that they are expected and found fast.
+const SKIPPED_MEMBERS_MAX: usize = 1_000;
 /// The depth of a record, in levels of objects and lists.
 const RECORD_DEPTH: u32 = 1;
 
 /// Reads records into the columns of one batch.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(super) struct Decoder<'c> {
     records: Column,
     values: Values,
     duplicate_key_count: u64,
-    features: Arc<FeatureConfig>,
-    nesting: Nesting,
+    config: &'c TransformConfig,
+    marks: Arc<Marks>,
     /// Rows from which on the size of the columns is looked at.
     next_look_rows: usize,
     /// Leaf columns that there are at most.
@@ -91,19 +95,27 @@ impl Stop {
     }
 }
 
-impl Decoder {
-    pub(super) fn new(features: &Arc<FeatureConfig>, nesting: Nesting) -> Self {
-        let marks = Arc::new(marks_of(features));
+impl<'c> Decoder<'c> {
+    pub(super) fn new(config: &'c TransformConfig) -> Self {
+        Self::with_marks(config, Arc::new(Marks::of(config)))
+    }
+
+    fn with_marks(config: &'c TransformConfig, marks: Arc<Marks>) -> Self {
         Self {
-            records: Column::of_records(marks),
-            values: Values::new(features),
+            records: Column::of_records(Arc::clone(&marks)),
+            values: Values::new(&config.features),
             duplicate_key_count: 0,
-            features: Arc::clone(features),
-            nesting,
+            config,
+            marks,
             next_look_rows: 1,
             leaf_count_bound: 0,
             touched: Vec::new(),
         }
+    }
+
+    /// What is asked of the fields of records.
+    pub(super) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// Records taken so far.
@@ -157,7 +169,7 @@ impl Decoder {
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => {}
         }
         *reader = start.clone();
-        let mut trial = Self::new(&self.features, self.nesting);
+        let mut trial = Self::with_marks(self.config, Arc::clone(&self.marks));
         match trial.attempt(reader, tail, Growth::Allowed) {
             // Every row before it would get the new columns of its objects.
             Ok(())
@@ -196,9 +208,12 @@ impl Decoder {
     fn take_last_values<'a>(&mut self, start: Reader<'a>, reader: &mut Reader<'a>, tail: Tail) -> Read<()> {
         *reader = start;
         let mut record = Vec::new();
-        let duplicate_key_count = write_last_values(reader, &mut record)?;
+        let duplicate_key_count = write_last_values(reader, &self.marks, &mut record)?;
         if tail == Tail::Nothing {
             reader.expect_end()?;
+        }
+        if duplicate_key_count == 0 {
+            return Err(Fault::new(FaultKind::Value, reader.position(), NAME_IS_TAKEN));
         }
         self.take_record(&mut Reader::new(&record), Tail::Nothing)?;
         self.duplicate_key_count += duplicate_key_count;
@@ -210,7 +225,7 @@ impl Decoder {
         self.touched.clear();
         let (values, touched) = (&mut self.values, &mut self.touched);
         let mut record =
-            RecordReader { reader, values, touched, growth, nesting: self.nesting, duplicate_key_count: 0 };
+            RecordReader { reader, values, touched, growth, config: self.config, duplicate_key_count: 0 };
         let outcome = record.take(&mut self.records, tail);
         let duplicate_key_count = record.duplicate_key_count;
         match outcome {
@@ -228,35 +243,13 @@ impl Decoder {
     }
 }
 
-/// The lists of numbers as a tree of keys from the record down.
-fn marks_of(features: &FeatureConfig) -> Marks {
-    let mut root = Marks::default();
-    for (field, values) in features.fields.iter().enumerate() {
-        mark(&mut root, values.path.keys(), field);
-    }
-    root
-}
-
-fn mark(marks: &mut Marks, keys: &[String], field: usize) {
-    let Some((key, rest)) = keys.split_first() else {
-        marks.field = Some(field);
-        return;
-    };
-    let place = marks.below.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
-        marks.below.push((key.clone(), Arc::default()));
-        marks.below.len() - 1
-    });
-    let below = Arc::get_mut(&mut marks.below[place].1).expect("the tree is not shared while it is built");
-    mark(below, rest, field);
-}
-
 /// Reads one record.
 struct RecordReader<'r, 'a> {
     reader: &'r mut Reader<'a>,
     values: &'r mut Values,
     touched: &'r mut Vec<usize>,
     growth: Growth,
-    nesting: Nesting,
+    config: &'r TransformConfig,
     duplicate_key_count: u64,
 }
 
@@ -285,23 +278,26 @@ impl<'a> RecordReader<'_, 'a> {
         let Column { store: Store::Struct(store), marks, .. } = column else {
             unreachable!("the column admitted an object")
         };
-        let keys_max = if depth == RECORD_DEPTH { usize::MAX } else { self.nesting.keys_max };
+        let keys_max = if depth == RECORD_DEPTH { usize::MAX } else { self.config.nesting.keys_max };
         let mut expected = 0;
         let mut goes_on = self.reader.enter(b'}');
         while goes_on {
-            let place = self.member_place(store, expected, keys_max, marks.as_deref())?;
-            if depth == RECORD_DEPTH {
-                self.touched.push(place);
+            if let Some(place) = self.member_place(store, expected, keys_max, marks.as_deref())? {
+                if depth == RECORD_DEPTH {
+                    self.touched.push(place);
+                }
+                self.member(&mut store.members[place], row, depth)?;
+                expected = place + 1;
+            } else {
+                self.reader.skip_value_at(depth + 1)?;
             }
-            self.member(&mut store.members[place], row, depth)?;
-            expected = place + 1;
             goes_on = self.reader.goes_on(b'}')?;
         }
         column.finish_row();
         Ok(())
     }
 
-    /// Takes a key and its colon; returns the place of its member.
+    /// Takes a key and its colon; returns the place of its member, if it need be told from others.
     #[inline]
     fn member_place(
         &mut self,
@@ -309,14 +305,14 @@ impl<'a> RecordReader<'_, 'a> {
         expected: usize,
         keys_max: usize,
         marks: Option<&Marks>,
-    ) -> Result<usize, Stop> {
+    ) -> Result<Option<usize>, Stop> {
         // Records of one source have their keys in one order: compare the bytes whole before reading them.
         if let Some(member) = store.members.get(expected)
             && member.is_plain
-            && self.reader.take_plain_key(member.name.as_bytes())
+            && self.reader.take_plain_key(member.key.as_bytes())
         {
             self.reader.take_colon()?;
-            return Ok(expected);
+            return Ok(Some(expected));
         }
         if self.reader.peek() != Some(b'"') {
             return Err(self.reader.expected("a key in quotes").into());
@@ -324,19 +320,44 @@ impl<'a> RecordReader<'_, 'a> {
         let key = self.reader.string()?;
         self.reader.take_colon()?;
         match store.find(&key, expected) {
-            Some(place) => Ok(place),
+            Some(place) => Ok(Some(place)),
+            // It leaves no trace in the columns, so it may be added at any time; it is found faster then.
+            None if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Skipped) => {
+                let is_worth_it = store.members.len() < SKIPPED_MEMBERS_MAX;
+                Ok(is_worth_it.then(|| store.add(text_of(&key), marks)))
+            }
             None if self.growth == Growth::Forbidden => Err(Stop::NeedsGrowth),
-            None if store.members.len() >= keys_max => Err(Stop::TooManyKeys),
-            None => Ok(store.add(text_of(&key), marks)),
+            None if store.shown_count() >= keys_max => Err(Stop::TooManyKeys),
+            None => Ok(Some(store.add(text_of(&key), marks))),
         }
     }
 
     #[inline]
     fn member(&mut self, member: &mut Member, row: usize, depth: u32) -> Result<(), Stop> {
+        if member.usage == Usage::Skipped {
+            return Ok(self.reader.skip_value_at(depth + 1).map_err(|fault| fault.below(&member.key))?);
+        }
         if member.row_count() > row {
             return Err(Stop::DuplicateKey);
         }
-        self.value(member.column_at(row), depth).map_err(|stop| stop.below(&member.name))
+        let is_hashed = member.usage == Usage::Hashed;
+        let column = member.column_at(row);
+        let taken = if is_hashed { self.hashed(column, depth) } else { self.value(column, depth) };
+        taken.map_err(|stop| stop.below(&member.key))
+    }
+
+    /// Takes the hash of the value that is next into a column.
+    fn hashed(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
+        let mut tree = Tree::read(self.reader, depth + 1, None, &mut self.duplicate_key_count)?;
+        hash(&mut tree, self.config.projection.hash_key.as_ref());
+        let Tree::Text(text) = tree else {
+            column.push_nulls(1);
+            return Ok(());
+        };
+        column.admit(Kinds::STRING, TimestampForms::NONE, self.growth)?;
+        column.text().extend_from_slice(&text);
+        column.finish_row();
+        Ok(())
     }
 
     /// Takes the value that is next into a column.
@@ -345,6 +366,12 @@ impl<'a> RecordReader<'_, 'a> {
             return Ok(self.values.take_list(field, self.reader, column, depth)?);
         }
         let first_byte = self.reader.peek_token();
+        if first_byte != Some(b'{') && column.marks.as_ref().is_some_and(|marks| marks.drops_others) {
+            // Nothing of it is selected.
+            self.reader.skip_value_at(depth + 1)?;
+            column.push_nulls(1);
+            return Ok(());
+        }
         match first_byte {
             Some(b'"') => self.string(column),
             Some(b'-' | b'0'..=b'9') => self.number(column),
@@ -452,9 +479,11 @@ impl<'a> RecordReader<'_, 'a> {
 
     /// Takes the object or list that is next into a text column.
     fn json_text(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        let mut tree = Tree::read(self.reader, depth, &mut self.duplicate_key_count)?;
+        let mut tree =
+            Tree::read(self.reader, depth, column.marks.as_deref(), &mut self.duplicate_key_count)?;
         if let Some(marks) = &column.marks {
             self.values.take_from_tree(marks, &mut tree);
+            project(&mut tree, marks, self.config.projection.hash_key.as_ref())?;
         }
         tree.write_json(column.text());
         column.finish_row();
@@ -465,7 +494,7 @@ impl<'a> RecordReader<'_, 'a> {
     /// list share one column, which a pointer to one of them must not change.
     #[cold]
     fn look_ahead(&mut self, marks: &Marks, depth: u32) -> Result<(), Stop> {
-        let mut tree = Tree::read(&mut self.reader.clone(), depth, &mut 0)?;
+        let mut tree = Tree::read(&mut self.reader.clone(), depth, None, &mut 0)?;
         self.values.take_from_tree(marks, &mut tree);
         Ok(())
     }
@@ -476,6 +505,9 @@ impl<'a> RecordReader<'_, 'a> {
             unreachable!("the column admitted a list")
         };
         let marks = marks.as_deref().filter(|marks| !marks.below.is_empty());
+        if marks.is_some_and(|marks| marks.projects) {
+            return Err(Fault::new(FaultKind::Value, self.reader.position(), LIST_IS_NO_OBJECT).into());
+        }
         let mut index = 0_usize;
         let mut goes_on = self.reader.enter(b']');
         while goes_on {

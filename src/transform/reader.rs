@@ -351,10 +351,24 @@ impl<'a> Reader<'a> {
 
     /// Takes a whole value without looking at what it means: checks its syntax, at any depth.
     pub(super) fn skip_value(&mut self) -> Read<()> {
+        self.skip_value_with(|_, _| Ok(()))
+    }
+
+    /// As [`Self::skip_value`], for a value inside a record that stands at `depth` if it is an object or array.
+    pub(super) fn skip_value_at(&mut self, depth: u32) -> Read<()> {
+        self.skip_value_with(|reader, levels| reader.check_depth(depth.saturating_add(levels as u32)))
+    }
+
+    /// Calls `enter` before each object or array, with how many are open around it.
+    fn skip_value_with(&mut self, enter: impl Fn(&Self, usize) -> Read<()>) -> Read<()> {
         // One entry per open object or array: whether it is an object.
         let mut open: Vec<bool> = Vec::new();
         loop {
-            match self.peek_token() {
+            let first_byte = self.peek_token();
+            if matches!(first_byte, Some(b'{' | b'[')) {
+                enter(self, open.len())?;
+            }
+            match first_byte {
                 Some(b'{') => {
                     self.position += 1;
                     if self.peek_token() == Some(b'}') {

@@ -7,8 +7,9 @@ use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
 use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of};
 use super::reader::{Fault, FaultKind, Reader};
+use super::redact::redacted;
 use super::walk::{Next, Walk};
-use crate::config::TransformConfig;
+use crate::config::{RejectsRaw, TransformConfig};
 use crate::model::{FieldFeatures, PageBatch, PageFault, RawRecord, Received, Reject};
 use crate::pointer;
 use crate::schema::Kinds;
@@ -120,7 +121,8 @@ struct Records<'a> {
     end: ChunkEnd,
     bytes_are_utf8: bool,
     record_bytes_max: usize,
-    decoder: Decoder,
+    decoder: Decoder<'a>,
+    rejects_raw: RejectsRaw,
     rejects: Vec<Reject>,
     /// Bytes of memory that they hold.
     reject_bytes: usize,
@@ -135,14 +137,15 @@ type Taken = Result<(), Box<Fault>>;
 type TakenUpTo = Result<Option<(usize, Place)>, Box<Fault>>;
 
 impl<'a> Records<'a> {
-    fn new(bytes: &'a [u8], start: usize, offset: u64, end: ChunkEnd, config: &TransformConfig) -> Self {
+    fn new(bytes: &'a [u8], start: usize, offset: u64, end: ChunkEnd, config: &'a TransformConfig) -> Self {
         Self {
             bytes,
             offset,
             end,
             bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
             record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
-            decoder: Decoder::new(&config.features, config.nesting),
+            decoder: Decoder::new(config),
+            rejects_raw: config.rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
             index: 0,
@@ -353,8 +356,26 @@ impl<'a> Records<'a> {
         if fault.kind != FaultKind::Value {
             fault.reason = format!("{} at byte {} of the record", fault.reason, fault.position - start);
         }
-        let raw = RawRecord::Bytes(self.bytes[start..end].to_vec());
+        let record = &self.bytes[start..end];
+        let shown = match self.rejects_raw {
+            RejectsRaw::Full => Some(record.to_vec()),
+            RejectsRaw::Redacted => redacted(record, self.decoder.marks()),
+            RejectsRaw::None => None,
+        };
+        if self.rejects_raw != RejectsRaw::Full {
+            self.hide_value(&mut fault);
+        }
+        let raw = shown.map_or_else(|| RawRecord::digest_of(record), RawRecord::Bytes);
         self.push_reject(start, fault.pointer, fault.reason, raw);
+    }
+
+    /// Takes what was found out of a reason, where it must not be seen.
+    fn hide_value(&self, fault: &mut Fault) {
+        let keys = pointer::parse(&fault.pointer).unwrap_or_default();
+        if self.rejects_raw == RejectsRaw::None || self.decoder.marks().hides(&keys) {
+            let found = fault.reason.find(", got ").unwrap_or(fault.reason.len());
+            fault.reason.truncate(found);
+        }
     }
 
     #[cold]

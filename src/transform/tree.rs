@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use super::reader::{Number, Read, Reader};
+use super::marks::{Marks, Usage};
+use super::reader::{Fault, Number, Read, Reader};
 use crate::schema::{write_json_double, write_json_string};
 
 #[derive(Debug, Clone)]
@@ -18,10 +19,16 @@ pub(super) enum Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Reads the value that is next; `depth` is its level if it is an object or an array.
-    pub(super) fn read(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
+    /// Reads the value that is next, without the members that `marks` skip; `depth` is its level if it is an object or
+    /// an array.
+    pub(super) fn read(
+        reader: &mut Reader<'a>,
+        depth: u32,
+        marks: Option<&Marks>,
+        duplicate_key_count: &mut u64,
+    ) -> Read<Self> {
         match reader.peek_token() {
-            Some(b'{') => Self::read_object(reader, depth, duplicate_key_count),
+            Some(b'{') => Self::read_object(reader, depth, marks, duplicate_key_count),
             Some(b'[') => Self::read_list(reader, depth, duplicate_key_count),
             Some(b'"') => Ok(Self::Text(reader.string()?)),
             Some(b'-' | b'0'..=b'9') => Ok(Self::Number(reader.number()?)),
@@ -32,7 +39,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn read_object(reader: &mut Reader<'a>, depth: u32, duplicate_key_count: &mut u64) -> Read<Self> {
+    fn read_object(
+        reader: &mut Reader<'a>,
+        depth: u32,
+        marks: Option<&Marks>,
+        duplicate_key_count: &mut u64,
+    ) -> Read<Self> {
         reader.check_depth(depth)?;
         let mut members = BTreeMap::new();
         let mut goes_on = reader.enter(b'}');
@@ -42,9 +54,14 @@ impl<'a> Tree<'a> {
             }
             let key = reader.string()?.into_owned();
             reader.take_colon()?;
-            let value = Self::read(reader, depth + 1, duplicate_key_count)
-                .map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;
-            *duplicate_key_count += u64::from(members.insert(key, value).is_some());
+            let below = |fault: Box<Fault>| fault.below(&String::from_utf8_lossy(&key));
+            if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Skipped) {
+                reader.skip_value_at(depth + 1).map_err(below)?;
+            } else {
+                let marks = marks.and_then(|marks| marks.child(&key)).map(|marks| &**marks);
+                let value = Self::read(reader, depth + 1, marks, duplicate_key_count).map_err(below)?;
+                *duplicate_key_count += u64::from(members.insert(key, value).is_some());
+            }
             goes_on = reader.goes_on(b'}')?;
         }
         Ok(Self::Object(members))
@@ -55,7 +72,7 @@ impl<'a> Tree<'a> {
         let mut elements = Vec::new();
         let mut goes_on = reader.enter(b']');
         while goes_on {
-            let element = Self::read(reader, depth + 1, duplicate_key_count)
+            let element = Self::read(reader, depth + 1, None, duplicate_key_count)
                 .map_err(|fault| fault.below(&elements.len().to_string()))?;
             elements.push(element);
             goes_on = reader.goes_on(b']')?;

@@ -3,8 +3,9 @@
 //! A fault in such a list is kept until the record ends, since a key that stands twice counts by its
 //! last value. Numbers are exact or refused: an integer that a double can't hold rejects the record.
 
-use super::columns::{Column, Marks, Store};
+use super::columns::{Column, Store};
 use super::features::FeatureColumns;
+use super::marks::Marks;
 use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
 use super::tree::Tree;
 use crate::config::{FeatureConfig, OnNonfinite};

@@ -1,7 +1,7 @@
 //! What the footer says of the run: only what does not vary from run to run. Run id, times and machine
 //! settings stand in the summary.
 
-use crate::config::Config;
+use crate::config::{Config, FieldPath};
 use crate::report::Report;
 
 /// Key-value pairs of the footer, in order.
@@ -12,11 +12,16 @@ impl Footer {
     /// The version, the options that shape rows, the list and the counts of a run.
     pub fn of_run(config: &Config, report: &Report, list_digest: &str) -> Self {
         let transform = &config.transform;
+        let shown = |fields: &[FieldPath]| fields.iter().map(FieldPath::shown).collect::<Vec<_>>();
         let options = serde_json::json!({
             "records": transform.records.as_deref(),
             "max_record_bytes": transform.record_bytes_max,
             "max_object_keys": transform.nesting.keys_max,
             "provenance": transform.has_provenance,
+            "select": shown(&transform.projection.select),
+            "drop": shown(&transform.projection.drop),
+            "rename": transform.projection.rename.iter().map(|(field, name)| (field.shown(), name)).collect::<Vec<_>>(),
+            "hash": shown(&transform.projection.hash),
             "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
             "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
             "on_nonfinite": transform.features.on_nonfinite.name(),

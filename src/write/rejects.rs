@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use serde::Serialize;
 
+use crate::config::RejectsRaw;
 use crate::error::{Error, Result};
 use crate::model::{PageFault, PageId, RawRecord, Reject};
 use crate::sink::{LocalOutput, Scratch, Spool, Spools};
@@ -16,9 +17,11 @@ use crate::sink::{LocalOutput, Scratch, Spool, Spools};
 const LINES_BYTES_MAX: usize = 256 << 10;
 
 /// Writes rejects in the order of the rows. The file exists only once there is one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RejectsWriter {
     file: Option<Lines>,
+    /// How much is shown of a failed page.
+    rejects_raw: RejectsRaw,
 }
 
 /// The rejected records of one page, which join those of the run or vanish.
@@ -135,6 +138,12 @@ impl PageRejects {
 }
 
 impl RejectsWriter {
+    /// Without rejects. Records come with as much as may be shown; of failed pages, in which it can't be told what
+    /// stands where, anything but [`RejectsRaw::Full`] shows size and hash.
+    pub fn new(rejects_raw: RejectsRaw) -> Self {
+        Self { file: None, rejects_raw }
+    }
+
     /// Adds the rejected records of a page behind all rejects so far.
     ///
     /// # Errors
@@ -163,7 +172,8 @@ impl RejectsWriter {
         fault: &PageFault,
     ) -> Result<()> {
         let received = fault.received.as_ref();
-        let (raw, raw_base64) = received.map_or((None, None), |received| raw_of(&received.head));
+        let shown = received.filter(|_| self.rejects_raw == RejectsRaw::Full);
+        let (raw, raw_base64) = shown.map_or((None, None), |received| raw_of(&received.head));
         let line = Line {
             byte_offset: fault.byte_offset,
             reason: &fault.reason,

@@ -38,7 +38,7 @@ enum Digits {
     Trimmed,
 }
 
-const KEYS: [&str; 12] =
+pub(crate) const KEYS: [&str; 12] =
     ["a", "b", "c", "id.orig_h", "ключ", "a/b", "m~n", "quo\"te", "back\\slash", "", "tab\t", "😀"];
 
 fn key() -> impl Strategy<Value = String> {

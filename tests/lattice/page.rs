@@ -117,9 +117,13 @@ pub(crate) fn raw(reject: &Reject) -> &[u8] {
 
 /// Decodes a page in which no field is a list to be summarised.
 pub(crate) fn decode_plain(page: &Page) -> Result<PageBatch, PageFault> {
+    checked(transform(page, &plain_config()))
+}
+
+/// How a page is decoded in which no field is a list to be summarised.
+pub(crate) fn plain_config() -> TransformConfig {
     let features = FeatureConfig::none().into();
-    let config = TransformConfig { features, nesting: crate::NESTING, ..TransformConfig::default() };
-    checked(transform(page, &config))
+    TransformConfig { features, nesting: crate::NESTING, ..TransformConfig::default() }
 }
 
 /// Every outcome keeps the first promise: what was seen is a row or a reject, and every column has all rows.

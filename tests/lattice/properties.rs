@@ -1,12 +1,12 @@
 //! Random records come out of their columns as they went in, and refused ones leave nothing behind.
 
-use etl::config::TransformConfig;
+use etl::config::{FieldPath, Projection, TransformConfig};
 use etl::model::{DeclaredForm, PageBatch};
 use proptest::prelude::*;
 
-use crate::generate::{Dice, records};
+use crate::generate::{Dice, KEYS, records};
 use crate::json::Json;
-use crate::page::{checked, decode_plain, page, raw, transform};
+use crate::page::{checked, decode_plain, page, plain_config, raw, transform};
 use crate::reference::check_page;
 use crate::write::{Layout, layout_of_texts, write_line, write_records};
 
@@ -101,6 +101,25 @@ fn with_list(record: &Json, seed: u64, list: Option<&str>) -> String {
     }
 }
 
+/// The record with the fields that are kept, of which `nested` has no member `inside`.
+fn without(record: &Json, nested: &str, inside: &str, is_kept: impl Fn(&str) -> bool) -> Json {
+    let Json::Object(members) = record else { unreachable!("records are objects") };
+    let kept = members.iter().filter(|(key, _)| is_kept(key)).map(|(key, value)| match value {
+        Json::Object(members) if key == nested => {
+            let members = members.iter().filter(|(key, _)| key != inside).cloned().collect();
+            (key.clone(), Json::Object(members))
+        }
+        value => (key.clone(), value.clone()),
+    });
+    Json::Object(kept.collect())
+}
+
+/// Whether this field is a list, of which no member can be left out.
+fn holds_list(record: &Json, key: &str) -> bool {
+    let Json::Object(members) = record else { unreachable!("records are objects") };
+    members.iter().any(|(name, value)| name == key && matches!(value, Json::List(_)))
+}
+
 fn decode_texts(
     texts: &[String],
     layout: Layout,
@@ -150,6 +169,38 @@ proptest! {
             return Err(TestCaseError::fail(format!("{}\n{wrong}", written.body)));
         }
         prop_assert_eq!(batch.duplicate_key_count, written.duplicate_key_count);
+    }
+
+    #[test]
+    fn fields_that_are_left_out_are_as_if_they_had_not_been_there(
+        records in records(1..8),
+        fields in prop::collection::vec(prop::sample::select(KEYS.as_slice()), 1..3),
+        inside in prop::sample::select(KEYS.as_slice()),
+        is_selection in any::<bool>(),
+        layout in layout(),
+        seed in any::<u64>(),
+    ) {
+        // Of each top-level field that is named, or of the others; and of one field inside of one of them.
+        let is_kept = |key: &str| fields.contains(&key) == is_selection;
+        let nested = fields[0];
+        let kept: Vec<Json> = records.iter().map(|record| without(record, nested, inside, is_kept)).collect();
+        prop_assume!(!records.iter().any(|record| holds_list(record, nested) && is_kept(nested)));
+        let path = |key: &&str| FieldPath::Key((*key).to_owned());
+        let below = FieldPath::Pointer(vec![nested.to_owned(), inside.to_owned()]);
+        let named = fields.iter().enumerate().filter(|(place, key)| !fields[..*place].contains(key));
+        let named: Vec<_> = named.map(|(_, key)| path(key)).collect();
+        let projection = match is_selection {
+            true => Projection { select: named, drop: vec![below], ..Projection::default() },
+            false => Projection { drop: named, ..Projection::default() },
+        };
+        let config = TransformConfig { projection: projection.into(), ..plain_config() };
+        let written = write_records(&records.iter().collect::<Vec<_>>(), layout, seed);
+        let form = if layout == Layout::Lines { DeclaredForm::Ndjson } else { DeclaredForm::Unknown };
+        let batch = checked(transform(&page(written.body.clone(), form), &config));
+        let batch = batch.map_err(|fault| TestCaseError::fail(format!("{}\n{fault:?}", written.body)))?;
+        if let Err(wrong) = check_page(&kept.iter().collect::<Vec<_>>(), &batch) {
+            return Err(TestCaseError::fail(format!("{}\n{:?}\n{wrong}", written.body, config.projection)));
+        }
     }
 
     #[test]

@@ -1,0 +1,155 @@
+//! Which fields of the records become columns, under which names, and which are hashed.
+
+use std::fmt;
+
+use super::{FieldPath, ValuesField};
+use crate::digest::KeyedDigest;
+
+/// What becomes of the fields of records. Decided while they are decoded: what is dropped is not even kept.
+#[derive(Debug, Clone, Default)]
+pub struct Projection {
+    /// The only fields that become columns; all do where this is empty.
+    pub select: Vec<FieldPath>,
+    /// Fields that do not become columns.
+    pub drop: Vec<FieldPath>,
+    /// Fields whose columns have another name.
+    pub rename: Vec<(FieldPath, String)>,
+    /// Fields of whose values only a keyed hash is kept.
+    pub hash: Vec<FieldPath>,
+    /// The key of the hashes; there where `hash` is not empty.
+    pub hash_key: Option<HashKey>,
+}
+
+/// A secret key for hashes. Never shown.
+#[derive(Clone)]
+pub struct HashKey(KeyedDigest);
+
+impl HashKey {
+    /// Bytes of a key at least: fewer could be found by trying.
+    pub const BYTES_MIN: usize = 16;
+
+    /// A key of these bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(KeyedDigest::new(bytes))
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) of a text, in lower-case hexadecimal.
+    pub fn hash(&self, text: &[u8]) -> String {
+        self.0.hex_of(text)
+    }
+}
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey")
+    }
+}
+
+/// How much of a rejected record is shown in the rejects file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RejectsRaw {
+    /// All of it.
+    #[default]
+    Full,
+    /// All but what is dropped or hashed.
+    Redacted,
+    /// Its size and hash.
+    None,
+}
+
+impl Projection {
+    /// Whether something must not be seen.
+    pub fn hides(&self) -> bool {
+        !self.drop.is_empty() || !self.hash.is_empty()
+    }
+
+    /// # Errors
+    /// What contradicts what, in words.
+    pub fn check(&self, values: &[ValuesField]) -> Result<(), String> {
+        let renamed = self.rename.iter().map(|(field, _)| field);
+        let uses = [
+            ("--select", self.select.iter().collect::<Vec<_>>()),
+            ("--drop", self.drop.iter().collect()),
+            ("--rename", renamed.collect()),
+            ("--hash", self.hash.iter().collect()),
+        ];
+        for (option, fields) in &uses {
+            for (place, field) in fields.iter().enumerate() {
+                if fields[..place].iter().any(|earlier| earlier.keys() == field.keys()) {
+                    return Err(format!("{option}: expected each field once, got {} twice", field.shown()));
+                }
+            }
+        }
+        let values: Vec<_> = values.iter().map(|values| &values.path).collect();
+        let [(_, select), (_, drop), (_, rename), (_, hash)] = &uses;
+        for ((option, within), (other, outer)) in [
+            (("--select", select), ("--drop", drop)),
+            (("--rename", rename), ("--drop", drop)),
+            (("--hash", hash), ("--drop", drop)),
+            (("--select", select), ("--hash", hash)),
+            (("--values", &values), ("--hash", hash)),
+        ] {
+            for field in within {
+                let is_within = |outer: &&&FieldPath| match option {
+                    // Selecting what is hashed is selecting its hash.
+                    "--select" if other == "--hash" => {
+                        field.keys().len() > outer.keys().len() && field.keys().starts_with(outer.keys())
+                    }
+                    _ => field.keys().starts_with(outer.keys()),
+                };
+                if let Some(outer) = outer.iter().find(is_within) {
+                    return Err(format!(
+                        "{option} {} can't be had beside {other} {}",
+                        field.shown(),
+                        outer.shown()
+                    ));
+                }
+            }
+        }
+        for (place, (field, name)) in self.rename.iter().enumerate() {
+            let parent = |field: &FieldPath| field.keys().split_last().map(|(_, parent)| parent.to_vec());
+            let twice = self.rename[..place]
+                .iter()
+                .find(|(other, taken)| taken == name && parent(other) == parent(field));
+            if let Some((other, _)) = twice {
+                return Err(format!(
+                    "--rename: expected each name once, got {name} for {} and for {}",
+                    other.shown(),
+                    field.shown()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(keys: &[&str]) -> Vec<FieldPath> {
+        let path = |key: &&str| FieldPath::Pointer(key.split('/').map(str::to_owned).collect());
+        keys.iter().map(path).collect()
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let check = |select: &[&str], drop: &[&str], hash: &[&str]| {
+            let (select, drop, hash) = (fields(select), fields(drop), fields(hash));
+            Projection { select, drop, hash, ..Projection::default() }.check(&[])
+        };
+        assert_eq!(check(&["a"], &["a/b"], &["c"]), Ok(()));
+        assert_eq!(check(&["a"], &["b"], &["a"]), Ok(()));
+        assert!(check(&["a/b"], &["a"], &[]).is_err());
+        assert!(check(&[], &["a", "a"], &[]).is_err());
+        assert!(check(&[], &["a"], &["a/b"]).is_err());
+        assert!(check(&["a/b"], &[], &["a"]).is_err());
+    }
+
+    #[test]
+    fn hash_is_the_one_of_rfc_4231() {
+        let hash = HashKey::new(&[0x0b; 20]).hash(b"Hi There");
+        assert_eq!(hash, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+        assert_eq!(format!("{:?}", HashKey::new(b"secret")), "HashKey");
+    }
+}

@@ -1,0 +1,171 @@
+//! What is asked of the fields of records, as a tree of keys from the record down.
+
+use std::sync::Arc;
+
+use crate::config::{FieldPath, TransformConfig};
+
+/// What becomes of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Usage {
+    /// A column, or a member of one.
+    #[default]
+    Column,
+    /// A column of hashes.
+    Hashed,
+    /// It is not looked at.
+    Skipped,
+    /// It is decoded for the lists in it that are summarised, and not written.
+    Unseen,
+}
+
+impl Usage {
+    pub(super) fn is_shown(self) -> bool {
+        matches!(self, Self::Column | Self::Hashed)
+    }
+}
+
+/// What is asked of a field, and of those below it.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Marks {
+    /// The `--values` field that stands here.
+    pub(super) field: Option<usize>,
+    pub(super) usage: Usage,
+    /// Another name for its column.
+    pub(super) name: Option<Arc<str>>,
+    /// Whether only what is named below is selected.
+    pub(super) drops_others: bool,
+    /// Whether anything below is left out, hashed or renamed.
+    pub(super) projects: bool,
+    is_selected: bool,
+    pub(super) below: Vec<(String, Arc<Marks>)>,
+}
+
+impl Marks {
+    /// What a configuration asks of the fields of records.
+    pub(super) fn of(config: &TransformConfig) -> Self {
+        let mut root = Self::default();
+        for (index, values) in config.features.fields.iter().enumerate() {
+            root.at(values.path.keys()).field = Some(index);
+        }
+        let projection = &config.projection;
+        let mark = |root: &mut Self, fields: &[FieldPath], usage| {
+            fields.iter().for_each(|field| root.at(field.keys()).usage = usage);
+        };
+        mark(&mut root, &projection.drop, Usage::Skipped);
+        mark(&mut root, &projection.hash, Usage::Hashed);
+        for (field, name) in &projection.rename {
+            root.at(field.keys()).name = Some(name.as_str().into());
+        }
+        for field in &projection.select {
+            root.at(field.keys()).is_selected = true;
+        }
+        root.settle(projection.select.is_empty());
+        root
+    }
+
+    /// The marks of the field that these keys lead to.
+    fn at(&mut self, keys: &[String]) -> &mut Self {
+        let Some((key, rest)) = keys.split_first() else { return self };
+        let place = self.below.iter().position(|(name, _)| name == key).unwrap_or_else(|| {
+            self.below.push((key.clone(), Arc::default()));
+            self.below.len() - 1
+        });
+        let below = Arc::get_mut(&mut self.below[place].1).expect("the tree is not shared while it is built");
+        below.at(rest)
+    }
+
+    /// Draws what follows from the marks of single fields. `is_selected` says whether a field above is selected.
+    fn settle(&mut self, is_selected: bool) {
+        self.is_selected |= is_selected;
+        for (_, below) in &mut self.below {
+            let below = Arc::get_mut(below).expect("the tree is not shared while it is built");
+            below.settle(self.is_selected);
+        }
+        if !self.is_selected {
+            self.drops_others = self.below.iter().any(|(_, below)| below.is_selected || below.drops_others);
+            if !self.drops_others {
+                self.usage = Usage::Skipped;
+            }
+        }
+        if self.usage == Usage::Skipped && self.is_summarised() {
+            self.usage = Usage::Unseen;
+        }
+        self.projects = self.drops_others
+            || self
+                .below
+                .iter()
+                .any(|(_, below)| below.usage != Usage::Column || below.name.is_some() || below.projects);
+    }
+
+    fn is_summarised(&self) -> bool {
+        self.field.is_some() || self.below.iter().any(|(_, below)| below.is_summarised())
+    }
+
+    pub(super) fn child(&self, key: &[u8]) -> Option<&Arc<Self>> {
+        self.below.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, marks)| marks)
+    }
+
+    /// What becomes of the member with this key.
+    pub(super) fn usage_of(&self, key: &[u8]) -> Usage {
+        match self.child(key) {
+            Some(marks) => marks.usage,
+            None if self.drops_others => Usage::Skipped,
+            None => Usage::Column,
+        }
+    }
+
+    /// Whether a member has another name.
+    pub(super) fn renames(&self) -> bool {
+        self.below.iter().any(|(_, below)| below.name.is_some())
+    }
+
+    /// Whether what stands at these keys is not to be seen.
+    pub(super) fn hides(&self, keys: &[String]) -> bool {
+        let Some((key, rest)) = keys.split_first() else { return false };
+        match (self.usage_of(key.as_bytes()), self.child(key.as_bytes())) {
+            (Usage::Column, Some(below)) => below.hides(rest),
+            (usage, _) => usage != Usage::Column,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FeatureConfig, Projection, ValuesField};
+
+    fn fields(keys: &[&str]) -> Vec<FieldPath> {
+        let path = |key: &&str| FieldPath::Pointer(key.split('/').map(str::to_owned).collect());
+        keys.iter().map(path).collect()
+    }
+
+    fn marks(select: &[&str], drop: &[&str]) -> Marks {
+        let projection =
+            Projection { select: fields(select), drop: fields(drop), ..Projection::default() }.into();
+        let list = ValuesField { name: "v".into(), path: fields(&["m/v"]).remove(0) };
+        let features = FeatureConfig { fields: vec![list], ..FeatureConfig::default() }.into();
+        Marks::of(&TransformConfig { projection, features, ..TransformConfig::default() })
+    }
+
+    #[test]
+    fn only_what_is_selected_is_a_column() {
+        let marks = marks(&["a", "b/c"], &["a/x"]);
+        assert_eq!(marks.usage_of(b"a"), Usage::Column);
+        assert_eq!(marks.usage_of(b"other"), Usage::Skipped);
+        assert_eq!(marks.usage_of(b"m"), Usage::Unseen, "its list is summarised all the same");
+        let (a, b) = (marks.child(b"a").unwrap(), marks.child(b"b").unwrap());
+        assert_eq!((a.usage_of(b"x"), a.usage_of(b"y")), (Usage::Skipped, Usage::Column));
+        assert_eq!((b.usage_of(b"c"), b.usage_of(b"d")), (Usage::Column, Usage::Skipped));
+    }
+
+    #[test]
+    fn all_but_what_is_dropped_is_a_column_where_nothing_is_selected() {
+        let marks = marks(&[], &["m", "a/x"]);
+        assert_eq!(marks.usage_of(b"other"), Usage::Column);
+        assert_eq!(marks.usage_of(b"m"), Usage::Unseen);
+        assert_eq!(marks.child(b"a").unwrap().usage_of(b"x"), Usage::Skipped);
+        let hides = |keys: &[&str]| marks.hides(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(hides(&["m"]) && hides(&["m", "v", "3"]) && hides(&["a", "x"]));
+        assert!(!hides(&["a"]) && !hides(&["a", "y"]) && !hides(&["other", "x"]) && !hides(&[]));
+    }
+}
