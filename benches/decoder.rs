@@ -1,7 +1,10 @@
-//! The decoder alone: a page of 1 MiB from bytes to columns, features included, on one core.
+//! The decoder alone: a page of 1 MiB from bytes to columns, features included, on one core, beside what
+//! `serde_json` takes for the same page.
 //!
 //! `cargo bench --bench decoder` prints the median time and the throughput in bytes of JSON.
 
+#[path = "oracles/mod.rs"]
+mod oracles;
 #[path = "pages/mod.rs"]
 mod pages;
 
@@ -21,7 +24,7 @@ fn main() {
 
 #[divan::bench(args = Kind::ALL)]
 fn decode_lines(bencher: Bencher<'_, '_>, kind: &Kind) {
-    let page = kind.page(1 << 20, "", "\n", "\n");
+    let page = checked_page(*kind);
     let config = TransformConfig::default();
     bencher
         .counter(BytesCount::of_slice(&page))
@@ -29,15 +32,38 @@ fn decode_lines(bencher: Bencher<'_, '_>, kind: &Kind) {
         .bench_values(|chunk| decode(chunk, &config).expect("the page is right"));
 }
 
-/// Only a document tree is read, by the parser that most programs use: what the decoder is compared with.
+/// What a program costs that knows its logs and computes nothing.
+#[divan::bench(args = Kind::ALL)]
+fn serde_json_rows(bencher: Bencher<'_, '_>, kind: &Kind) {
+    let page = checked_page(*kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench(|| oracles::read_rows(*kind, &page));
+}
+
+/// What a program costs that does not know its logs, before it has done anything with them.
 #[divan::bench(args = Kind::ALL)]
 fn serde_json_values(bencher: Bencher<'_, '_>, kind: &Kind) {
+    let page = checked_page(*kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench(|| oracles::read_values(&page));
+}
+
+/// The same work as `decode_lines`, by way of trees.
+#[divan::bench(args = Kind::ALL)]
+fn serde_json_table(bencher: Bencher<'_, '_>, kind: &Kind) {
+    let page = checked_page(*kind);
+    bencher.counter(BytesCount::of_slice(&page)).bench(|| oracles::read_table(&page));
+}
+
+/// A page of lines that everyone here reads whole: who refuses records is fast for nothing.
+fn checked_page(kind: Kind) -> Vec<u8> {
     let page = kind.page(1 << 20, "", "\n", "\n");
-    bencher.counter(BytesCount::of_slice(&page)).bench(|| {
-        for value in serde_json::Deserializer::from_slice(&page).into_iter::<serde_json::Value>() {
-            divan::black_box(value.expect("the page is right"));
-        }
-    });
+    let chunk = Chunk::whole(page.clone(), DeclaredForm::Ndjson, true);
+    let decoded = decode(chunk, &TransformConfig::default()).expect("the page is right");
+    assert!(decoded.rest.is_none(), "the page is one batch");
+    let row_count = decoded.batch.row_count;
+    assert_eq!(row_count, oracles::read_rows(kind, &page));
+    assert_eq!(row_count, oracles::read_values(&page));
+    assert_eq!(row_count, oracles::read_table(&page).row_count());
+    page
 }
 
 /// The search for the borders of chunks in an array, which comes before its decoding.

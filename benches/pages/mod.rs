@@ -1,5 +1,7 @@
 //! Pages of four kinds of logs, made from a seed.
 
+mod trail;
+
 use std::fmt::Write as _;
 
 use fastrand::Rng;
@@ -7,11 +9,11 @@ use fastrand::Rng;
 /// A kind of log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// Nine scalar fields and a list of 16 numbers.
+    /// Eight scalar fields and a list of 16 numbers.
     Flat,
     /// 120 scalar fields.
     Wide,
-    /// Objects in objects, of which some are absent, as audit trails have them.
+    /// Objects in objects, of which most are absent, as AWS CloudTrail has them.
     Nested,
     /// Strings with escapes and beyond ASCII.
     Strings,
@@ -39,7 +41,7 @@ impl Kind {
         let write = match self {
             Self::Flat => write_flat(random, id, page),
             Self::Wide => write_wide(random, id, page),
-            Self::Nested => write_nested(random, id, page),
+            Self::Nested => trail::write_event(random, id, page),
             Self::Strings => write_strings(random, id, page),
         };
         write.expect("memory takes it");
@@ -68,18 +70,6 @@ fn write_wide(random: &mut Rng, id: u32, page: &mut String) -> std::fmt::Result 
             1 => write!(page, r#","share_{column}":{}"#, f64::from(random.u16(..)) / 64.0)?,
             _ => write!(page, r#","name_{column}":"value-{}""#, random.u8(..50))?,
         }
-    }
-    page.write_str("}")
-}
-
-fn write_nested(random: &mut Rng, id: u32, page: &mut String) -> std::fmt::Result {
-    write!(page, r#"{{"id":{id},"user":{{"type":"Role","arn":"arn:aws:iam::{}:role/x","#, random.u32(..))?;
-    write!(page, r#""session":{{"issuer":{{"name":"role-{}"}},"mfa":false}}}}"#, random.u8(..9))?;
-    if random.bool() {
-        write!(page, r#","request":{{"bucket":"logs","tags":[{{"k":"a","v":"{id}"}},{{"k":"b"}}]}}"#)?;
-    }
-    if random.u8(..4) == 0 {
-        page.write_str(r#","response":null,"error":{"code":"AccessDenied","deep":{"er":[[1,2],[3]]}}"#)?;
     }
     page.write_str("}")
 }

@@ -129,7 +129,9 @@ fn read_timestamp(text: &str) -> Option<(&str, &str, DateTime<FixedOffset>)> {
     if !is_plain || is_leap || digits.len() > 9 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some((digits, suffix, DateTime::parse_from_rfc3339(text).ok()?))
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    // Year 0 is none in the calendars of most readers.
+    (!text.starts_with("0000")).then_some((digits, suffix, time))
 }
 
 /// "RFC 3339 with `T`, one UTC suffix and up to 9 digits in one form (n digits, n or none, or trailing

@@ -73,14 +73,12 @@ def timestamp_nanos(text):
     if not match:
         return None
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
-    # Python's calendar begins with year 1; the Gregorian calendar repeats every 400 years.
-    shift = 400 if year == 0 else 0
-    if not 1 <= month <= 12 or not 1 <= day <= calendar.monthrange(year + shift, month)[1]:
+    if year < 1 or not 1 <= month <= 12 or not 1 <= day <= calendar.monthrange(year, month)[1]:
         return None
     if hour > 23 or minute > 59 or second > 59:
         return None
-    days = datetime.date(year + shift, month, day).toordinal() - datetime.date(1970, 1, 1).toordinal()
-    seconds = (((days - (146_097 if shift else 0)) * 24 + hour) * 60 + minute) * 60 + second
+    days = datetime.date(year, month, day).toordinal() - datetime.date(1970, 1, 1).toordinal()
+    seconds = ((days * 24 + hour) * 60 + minute) * 60 + second
     return seconds * 1_000_000_000 + int((match[7] or "").ljust(9, "0"))
 
 

@@ -1,0 +1,98 @@
+//! Does the runs of a plan in this process, and compares what they left.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etl::config::{
+    Config, ContractConfig, HttpConfig, InputConfig, OutputConfig, ResourceConfig, TransformConfig,
+};
+use etl::metrics::Metrics;
+use etl::pipeline::{Pipeline, StopSignal};
+use etl::report::Status;
+
+use crate::plan::{Plan, Run};
+use crate::table::Table;
+
+/// Hundreds of times what a run takes: one that needs longer waits for something that will not come.
+const RUN_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What a run published.
+struct Output {
+    table: Table,
+    file: Vec<u8>,
+    row_group_count: u64,
+}
+
+/// Does all runs of the plan. All must come to what the lattice says of the records, and those over pages in one
+/// order to one file.
+pub(crate) async fn check_all(plan: &Plan) {
+    let folder = tempfile::tempdir().unwrap();
+    let knowing = run(plan, &plan.knowing, &folder.path().join("knowing")).await;
+    assert_eq!(knowing.row_group_count, 1, "row groups of the run that knows the schema");
+    let expected = Table::of(&plan.records, plan.nesting, &plan.features);
+    check(&knowing.table, &expected, "of the run that knows the schema, beside the lattice");
+    let mut first_file = None;
+    for (place, learning) in plan.learning.iter().enumerate() {
+        let Output { table, file, .. } =
+            run(plan, learning, &folder.path().join(format!("learning-{place}"))).await;
+        check(&table, &knowing.table, "of the run that learns the schema");
+        let first_file = first_file.get_or_insert_with(|| file.clone());
+        assert!(*first_file == file, "another machine made another file: {:?}", learning.machine);
+    }
+    let shuffled = run(plan, &plan.shuffled, &folder.path().join("shuffled")).await;
+    check(&shuffled.table.sorted(), &knowing.table.sorted(), "of the run over shuffled pages, by id");
+}
+
+/// Runs the pages in a folder of its own.
+async fn run(plan: &Plan, run: &Run, folder: &Path) -> Output {
+    std::fs::create_dir(folder).unwrap();
+    let mut list = String::new();
+    for page in &run.pages {
+        std::fs::write(folder.join(&page.name), &page.body).unwrap();
+        list.push_str(&format!("{}\n", page.name));
+    }
+    std::fs::write(folder.join("urls.txt"), list).unwrap();
+    let (_running, stop) = StopSignal::new();
+    let pipeline = Pipeline::new(config(plan, run, folder), Arc::new(Metrics::default()), stop);
+    let report = tokio::time::timeout(RUN_TIME_MAX, pipeline.run()).await;
+    let report = report.unwrap_or_else(|_| panic!("the run hangs on {:?}", run.machine));
+    assert_eq!((report.status, report.exit_code), (Status::Ok, 0), "{report:?}");
+    assert_eq!(report.records.written, plan.records.len() as u64, "{report:?}");
+    let out = folder.join("out.parquet");
+    Output {
+        table: Table::read(&out),
+        file: std::fs::read(&out).unwrap(),
+        row_group_count: report.parts.iter().map(|part| part.row_groups).sum(),
+    }
+}
+
+fn config(plan: &Plan, run: &Run, folder: &Path) -> Config {
+    let Run { cuts, machine, .. } = run;
+    Config {
+        input: InputConfig { urls_file: Some(folder.join("urls.txt")), ..InputConfig::default() },
+        http: HttpConfig { concurrency: machine.concurrency, ..HttpConfig::default() },
+        transform: TransformConfig {
+            features: Arc::clone(&plan.features),
+            chunk_bytes: cuts.chunk_bytes,
+            nesting: plan.nesting,
+            ..TransformConfig::default()
+        },
+        contract: ContractConfig::default(),
+        output: OutputConfig { out: folder.join("out.parquet"), rejects: None, row_group: cuts.row_group },
+        resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
+    }
+}
+
+fn check(found: &Table, expected: &Table, whose: &str) {
+    for (place, (found, expected)) in found.columns.iter().zip(&expected.columns).enumerate() {
+        assert_eq!(found, expected, "column {place} {whose}");
+    }
+    assert_eq!(found.columns.len(), expected.columns.len(), "columns {whose}");
+    assert_eq!(found.rows.len(), expected.rows.len(), "rows {whose}");
+    for (row, (found_row, expected_row)) in found.rows.iter().zip(&expected.rows).enumerate() {
+        for ((name, of), (found, expected)) in found.columns.iter().zip(found_row.iter().zip(expected_row)) {
+            assert_eq!(found, expected, "row {row} of column {name:?}, {of}, {whose}");
+        }
+    }
+}
