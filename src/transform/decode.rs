@@ -8,9 +8,10 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::columns::{Column, Growth, Member, NeedsGrowth, Store, StructStore};
+use super::columns::{Column, Growth, NeedsGrowth, Store};
 use super::duplicates::write_last_values;
 use super::marks::{Marks, Usage};
+use super::members::{Member, StructStore};
 use super::projection::{LIST_IS_NO_OBJECT, NAME_IS_TAKEN, hash, project};
 use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
 use super::tree::Tree;

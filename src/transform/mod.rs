@@ -3,10 +3,10 @@
 //! A [`Cutter`] cuts a page into chunks while its bytes arrive; [`decode()`] turns a chunk into columns, features
 //! and rejects. Below them, from the outside in: `layout` tells how records stand in a page, `walk` leads from
 //! one to the next, `oversize` passes those that are too large, `records` takes or refuses them, `decode` reads
-//! one into `columns`, `reader` reads tokens, `values` reads the lists that are summarised, `tree` reads what a
-//! text column takes, `duplicates` settles keys that stand twice. `marks` says what is asked of which field; what is
-//! not to be seen is left out while records are read, by `projection` where they are text, and by `redact` where
-//! they are rejected.
+//! one into `columns` and `members`, `reader` reads tokens, `values` reads the lists that are summarised, `tree`
+//! reads what a text column takes, `duplicates` settles keys that stand twice. `marks` says what is asked of which
+//! field; what is not to be seen is left out while records are read, by `projection` where they are text, and by
+//! `redact` where they are rejected.
 
 mod chunk;
 mod columns;
@@ -16,6 +16,7 @@ mod duplicates;
 pub mod features;
 mod layout;
 mod marks;
+mod members;
 mod oversize;
 mod projection;
 mod reader;
