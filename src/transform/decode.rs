@@ -32,6 +32,8 @@ const LOOK_ROWS_MAX: usize = 1 << 16;
 const ROWS_BEFORE_LOOK: usize = 16;
 /// Members of an object up to which skipped ones are remembered, so that they are expected and found fast.
 const SKIPPED_MEMBERS_MAX: usize = 1_000;
+/// Keys of which one is expected next: that of the next member, and those behind it where that one is absent.
+const EXPECTED_KEYS: usize = 4;
 /// The depth of a record, in levels of objects and lists.
 const RECORD_DEPTH: u32 = 1;
 
@@ -307,13 +309,14 @@ impl<'a> RecordReader<'_, 'a> {
         keys_max: usize,
         marks: Option<&Marks>,
     ) -> Result<Option<usize>, Stop> {
-        // Records of one source have their keys in one order: compare the bytes whole before reading them.
-        if let Some(member) = store.members.get(expected)
-            && member.is_plain
-            && self.reader.take_plain_key(member.key.as_bytes())
-        {
-            self.reader.take_colon()?;
-            return Ok(Some(expected));
+        // Records of one source have their keys in one order, but for some that are absent: compare the bytes whole
+        // before reading them.
+        let candidates = store.members.iter().enumerate().skip(expected).take(EXPECTED_KEYS);
+        for (place, member) in candidates {
+            if member.is_plain && self.reader.take_plain_key(member.key.as_bytes()) {
+                self.reader.take_colon()?;
+                return Ok(Some(place));
+            }
         }
         if self.reader.peek() != Some(b'"') {
             return Err(self.reader.expected("a key in quotes").into());

@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         let is_next = rest.len() > key.len() + 1
             && rest[0] == b'"'
             && rest[key.len() + 1] == b'"'
-            && &rest[1..=key.len()] == key;
+            && are_same(&rest[1..=key.len()], key);
         if is_next {
             self.position += key.len() + 2;
         }
@@ -488,5 +488,18 @@ pub(super) fn kind_of_value(first_byte: Option<u8>) -> &'static str {
         Some(b'-' | b'0'..=b'9') => "a number",
         Some(_) => "something that is no JSON",
         None => "the end of the text",
+    }
+}
+/// Whether two texts of one length are the same. Keys are short: a call of `memcmp` would be most of the work.
+#[inline]
+fn are_same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((text.first_chunk()?, text.last_chunk()?))
+    }
+    match left.len() {
+        // Both ends overlap where the text is shorter than both together.
+        8..=16 => ends::<8>(left) == ends::<8>(right),
+        4..=7 => ends::<4>(left) == ends::<4>(right),
+        _ => left == right,
     }
 }
