@@ -30,6 +30,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("parquet", &["write/part.rs", "write/part_reader.rs"]),
     ("rayon", &["cpu.rs"]),
     ("reqwest", &["fetch/client.rs"]),
+    ("rustix", &["sink/writeback.rs"]),
     ("sha2", &["digest.rs"]),
     ("simdutf8", &["transform/records.rs"]),
     ("statrs", &["transform/features/moments.rs"]),

@@ -33,7 +33,7 @@ use crate::schema::{
     ColumnType, Form, Shape, are_stored_alike, check_leaf_columns, convert, holds_fragments, leaf_count,
     output_field, to_form,
 };
-use crate::sink::Scratch;
+use crate::sink::{Scratch, Writeback};
 
 /// Bytes of a data page before compression. The codec makes room for each page anew; so much fits the caches of
 /// a core and of the allocator, a usual megabyte does not.
@@ -223,6 +223,7 @@ pub(super) struct PartFile {
     encoders: ArrowRowGroupWriterFactory,
     path: PathBuf,
     dictionaries: Vec<Vec<bool>>,
+    writeback: Writeback,
     row_group_count: usize,
     row_count: u64,
 }
@@ -306,7 +307,15 @@ impl PartFile {
             ArrowWriter::try_new_with_options(file, Arc::clone(&columns.schema), options)
                 .and_then(ArrowWriter::into_serialized_writer)
                 .map_err(|error| encoding_failed(&path, error))?;
-        Ok(Self { writer, encoders, path, dictionaries, row_group_count: 0, row_count: 0 })
+        Ok(Self {
+            writer,
+            encoders,
+            path,
+            dictionaries,
+            writeback: Writeback::default(),
+            row_group_count: 0,
+            row_count: 0,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -378,6 +387,7 @@ impl PartFile {
             appended.map_err(|error| encoding_failed(path, error))?;
         }
         row_group.close().map_err(|error| encoding_failed(path, error))?;
+        self.writeback.reach(self.writer.inner(), self.writer.bytes_written() as u64);
         self.row_group_count += 1;
         self.row_count += row_count as u64;
         Ok(())
