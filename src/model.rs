@@ -24,6 +24,12 @@ use crate::schema::Shape;
 /// thousand failed pages stay a small file.
 pub const FAILED_PAGE_HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// How many bytes of a failed page its hash is computed of.
+///
+/// It has to be computed of every large page, for any of them may fail at its end, and took a seventh of the time
+/// of the good ones. So many bytes, and the size, tell pages apart.
+pub const FAILED_PAGE_HASHED_BYTES_MAX: u64 = 64 << 20;
+
 /// Names a page: where it stands in the order of the run, and where a person finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageId {
@@ -150,18 +156,21 @@ pub struct Received {
     pub head: Vec<u8>,
     /// Bytes received altogether.
     pub size: u64,
-    /// SHA-256 of all received bytes, in lower-case hexadecimal.
+    /// SHA-256 of the first [`FAILED_PAGE_HASHED_BYTES_MAX`] bytes, in lower-case hexadecimal.
     pub sha256: String,
 }
 
 impl Received {
+    /// How many bytes the hash is of, where it is not all of them.
+    pub fn hashed_bytes(&self) -> Option<u64> {
+        (self.size > FAILED_PAGE_HASHED_BYTES_MAX).then_some(FAILED_PAGE_HASHED_BYTES_MAX)
+    }
+
     /// The trace of `body`.
     pub fn of(body: &[u8]) -> Self {
-        Self {
-            head: body[..body.len().min(FAILED_PAGE_HEAD_BYTES_MAX)].to_vec(),
-            size: body.len() as u64,
-            sha256: crate::digest::sha256_hex(body),
-        }
+        let mut trace = RunningTrace::default();
+        trace.update(body);
+        trace.finish()
     }
 }
 
@@ -178,8 +187,9 @@ impl RunningTrace {
     pub fn update(&mut self, bytes: &[u8]) {
         let room = FAILED_PAGE_HEAD_BYTES_MAX - self.head.len();
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let hashed = FAILED_PAGE_HASHED_BYTES_MAX.saturating_sub(self.size).min(bytes.len() as u64);
+        self.digest.update(&bytes[..hashed as usize]);
         self.size += bytes.len() as u64;
-        self.digest.update(bytes);
     }
 
     /// The trace of all bytes so far.
@@ -264,4 +274,25 @@ pub struct FieldFeatures {
     pub is_seen: bool,
     /// One array per feature, in the order of the configuration; none if no record had the field.
     pub columns: Vec<ArrayRef>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_of_a_huge_body_hashes_its_beginning_and_counts_all_of_it() {
+        let piece = vec![b'x'; 1 << 20];
+        let (mut trace, mut same_beginning) = (RunningTrace::default(), RunningTrace::default());
+        for count in 0..65 {
+            trace.update(if count == 64 { b"another end" } else { &piece });
+            same_beginning.update(&piece);
+        }
+        let (trace, other) = (trace.finish(), same_beginning.finish());
+        assert_eq!((trace.size, other.size), ((64 << 20) + 11, 65 << 20));
+        assert_eq!(trace.sha256, other.sha256);
+        assert_eq!(trace.hashed_bytes(), Some(64 << 20));
+        let whole = Received::of(&piece);
+        assert_eq!((whole.hashed_bytes(), whole.sha256), (None, crate::digest::sha256_hex(&piece)));
+    }
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::config::RejectsRaw;
 use crate::error::{Error, Result};
-use crate::model::{PageFault, PageId, RawRecord, Reject};
+use crate::model::{PageFault, PageId, RawRecord, Received, Reject};
 use crate::sink::{LocalOutput, Scratch, Spool, Spools};
 
 /// Bytes of a page's lines that are kept in memory.
@@ -69,6 +69,9 @@ struct Line<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<&'a str>,
+    /// Of how many bytes the hash is, where not of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256_bytes: Option<u64>,
 }
 
 impl<'a> Line<'a> {
@@ -181,6 +184,7 @@ impl RejectsWriter {
             raw_base64,
             size: received.map(|received| received.size),
             sha256: received.map(|received| received.sha256.as_str()),
+            sha256_bytes: received.and_then(Received::hashed_bytes),
             ..Line::about(id, url)
         };
         let mut text = Vec::new();
