@@ -8,6 +8,8 @@ mod generate;
 mod json;
 #[path = "lattice/page.rs"]
 mod page;
+#[path = "lattice/pairs.rs"]
+mod pairs;
 #[path = "lattice/properties.rs"]
 mod properties;
 #[path = "lattice/reference.rs"]
