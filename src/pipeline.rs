@@ -24,7 +24,7 @@ use crate::model::{PageFault, PageId};
 use crate::report::{
     ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status,
 };
-use crate::schema::type_name;
+use crate::schema::{Nesting, type_name};
 use crate::sink::{LocalOutput, Spools};
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
@@ -207,6 +207,15 @@ impl Pipeline {
             bytes: stats.bytes,
         }];
         report.outputs = vec![path];
+        let nesting = self.config.transform.nesting;
+        if let (Some(first), true) = (stats.maps.first(), nesting != Nesting::JSON) {
+            report.hints.push(format!(
+                "{} objects with more than {} distinct keys became JSON text, the first of them {first} \
+                 (--max-object-keys, --nested struct)",
+                stats.maps.len(),
+                nesting.keys_max
+            ));
+        }
         Ok(())
     }
 }

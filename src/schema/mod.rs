@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
 
+use crate::pointer;
+
 pub use convert::convert;
 pub(crate) use convert::{Form, convert_inside, holds_fragments, to_form};
 pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, leaf_count, output_field, type_name};
@@ -197,6 +199,25 @@ impl Shape {
             Kinds::STRING => self.forms.is_empty(),
             _ if kinds.is_within(Kinds::INT.with(Kinds::INT_WIDE)) => false,
             _ => !kinds.is_within(Kinds::INT.with(Kinds::DOUBLE)),
+        }
+    }
+
+    /// JSON Pointers to the columns that are text because their objects have too many keys; lists are passed through.
+    pub fn maps(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.find_maps("", &mut found);
+        found
+    }
+
+    fn find_maps(&self, pointer: &str, found: &mut Vec<String>) {
+        if self.kinds.has(Kinds::MAP) {
+            found.push(pointer.to_owned());
+        }
+        for (name, shape) in &self.fields {
+            shape.find_maps(&format!("{pointer}{}", pointer::show([name.as_ref()])), found);
+        }
+        if let Some(element) = &self.element {
+            element.find_maps(pointer, found);
         }
     }
 

@@ -36,6 +36,8 @@ pub struct TableStats {
     pub bytes: u64,
     /// Its columns.
     pub schema: Arc<Schema>,
+    /// JSON Pointers to the objects that are text because they have too many keys.
+    pub maps: Vec<String>,
 }
 
 /// Writes the rows of a run, or those of one page that is too large to be held.
@@ -227,6 +229,7 @@ impl TableWriter {
             row_group_count: part.row_group_count,
             bytes: part.bytes,
             schema: Arc::clone(&columns.schema),
+            maps: columns.shape.maps(),
         }))
     }
 

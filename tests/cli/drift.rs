@@ -246,7 +246,9 @@ fn object_with_too_many_keys_is_text_in_the_whole_output() {
         ("--nested struct", "struct"),
     ] {
         let output = Folder::new();
-        Etl::between(&site, &output).with(options).run().exits(0);
+        let outcome = Etl::between(&site, &output).with(options).run().exits(0);
+        let is_told = outcome.summary()["hints"].to_string().contains("/labels");
+        assert_eq!(is_told, kind == "string" && options != "--nested json", "{options}");
         let table = Table::read(&output.path("out.parquet"));
         assert_eq!(table.column("id"), (0..40).map(|id| json!(id)).collect::<Vec<_>>(), "{options}");
         assert!(table.type_of("labels").starts_with(kind), "{options}: {}", table.type_of("labels"));
