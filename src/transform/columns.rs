@@ -158,6 +158,10 @@ impl Column {
             return;
         }
         let row_count = self.len();
+        if let Store::Null = self.store {
+            self.store = Store::of_nulls(row_count, &to);
+            return;
+        }
         let array = self.freeze_store(&from);
         let convert = if self.is_inside { convert_inside } else { convert };
         self.store = Store::thaw(&convert(&array, &from, &to), &to);
@@ -387,10 +391,32 @@ impl Column {
 }
 
 impl Store {
+    /// The store of a column that has seen nothing but nulls.
+    fn of_nulls(row_count: usize, of: &ColumnType) -> Self {
+        match of {
+            ColumnType::Null => Self::Null,
+            ColumnType::Bool => {
+                let mut values = BooleanBufferBuilder::new(row_count);
+                values.append_n(row_count, false);
+                Self::Bool(values)
+            }
+            ColumnType::Int64 => Self::Int64(vec![0; row_count]),
+            ColumnType::Double => Self::Double(vec![0.0; row_count]),
+            ColumnType::Timestamp(_) => Self::Timestamp(vec![0; row_count]),
+            ColumnType::Text(_) => {
+                Self::Text(TextStore { bytes: Vec::new(), offsets: vec![0; row_count + 1] })
+            }
+            ColumnType::EmptyObject | ColumnType::Struct(_) => Self::Struct(StructStore::new(true)),
+            ColumnType::List(_) => Self::List(ListStore {
+                offsets: vec![0; row_count + 1],
+                element: Box::new(Column::new(true, None)),
+            }),
+        }
+    }
+
     /// Rebuilds a store from an array, after a column was widened. Rare, so it copies.
     fn thaw(array: &ArrayRef, of: &ColumnType) -> Self {
         match of {
-            ColumnType::Null => Self::Null,
             ColumnType::Bool => {
                 let mut values = BooleanBufferBuilder::new(array.len());
                 values.append_buffer(array.as_boolean().values());
@@ -406,12 +432,9 @@ impl Store {
                     offsets: text.value_offsets().to_vec(),
                 })
             }
-            // Only a column that has seen nothing but nulls becomes a list or an object.
-            ColumnType::EmptyObject | ColumnType::Struct(_) => Self::Struct(StructStore::new(true)),
-            ColumnType::List(_) => Self::List(ListStore {
-                offsets: vec![0; array.len() + 1],
-                element: Box::new(Column::new(true, None)),
-            }),
+            ColumnType::Null | ColumnType::EmptyObject | ColumnType::Struct(_) | ColumnType::List(_) => {
+                unreachable!("only a column that has seen nothing but nulls becomes a list or an object")
+            }
         }
     }
 }

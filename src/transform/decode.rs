@@ -172,6 +172,20 @@ impl<'c> Decoder<'c> {
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => {}
         }
         *reader = start.clone();
+        if self.records.len() == 0 {
+            // There is nothing yet that could keep a trace, so the columns themselves are the trial.
+            let taken = self.attempt(reader, tail, Growth::Allowed);
+            if taken.is_err() {
+                self.records = Column::of_records(Arc::clone(&self.marks));
+            }
+            match taken {
+                Ok(()) => self.leaf_count_bound = self.records.leaf_count(),
+                Err(Stop::Fault(fault)) => return Err(fault),
+                Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
+                Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
+            }
+            return self.after_growth(&start, reader);
+        }
         let mut trial = Self::with_marks(self.config, Arc::clone(&self.marks));
         match trial.attempt(reader, tail, Growth::Allowed) {
             // Every row before it would get the new columns of its objects.
@@ -190,6 +204,11 @@ impl<'c> Decoder<'c> {
         *reader = start.clone();
         let taken = self.attempt(reader, tail, Growth::Allowed);
         assert!(taken.is_ok(), "a record that was right a moment ago is right");
+        self.after_growth(&start, reader)
+    }
+
+    /// Takes account of a record that changed columns and ends where `reader` stands.
+    fn after_growth(&mut self, start: &Reader<'_>, reader: &Reader<'_>) -> Read<()> {
         if self.leaf_count_bound > LEAF_COLUMNS_MAX && self.has_too_many_columns() {
             let reason = format!("expected at most {LEAF_COLUMNS_MAX} columns");
             return Err(Fault::new(FaultKind::ColumnsLimit, start.position(), reason));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use arrow::array::ArrayRef;
 
 use super::columns::Column;
@@ -19,7 +20,8 @@ const ABSENT_ROWS_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct StructStore {
     pub(super) members: Vec<Member>,
-    places: HashMap<Arc<str>, usize>,
+    /// By a hash that is as safe from chosen keys as the standard one, and faster.
+    places: HashMap<Arc<str>, usize, RandomState>,
     /// Members that are part of the object as it is written.
     shown_count: usize,
     /// Whether members stand inside an object, and are no columns of the record itself.
@@ -42,7 +44,12 @@ pub(super) struct Member {
 
 impl StructStore {
     pub(super) fn new(members_are_inside: bool) -> Self {
-        Self { members: Vec::new(), places: HashMap::new(), shown_count: 0, members_are_inside }
+        Self {
+            members: Vec::new(),
+            places: HashMap::with_hasher(RandomState::new()),
+            shown_count: 0,
+            members_are_inside,
+        }
     }
 
     /// The members of the object as it is written.
