@@ -255,9 +255,9 @@ enum Nonfinite {
 enum Raw {
     /// All of it.
     Full,
-    /// Records without what is dropped or hashed; pages by size and hash.
+    /// Records without what is dropped or hashed; pages by their size.
     Redacted,
-    /// Size and hash.
+    /// Sizes, and no pointers either.
     None,
 }
 

@@ -108,6 +108,11 @@ pub enum RawRecord {
         /// Its SHA-256, in lower-case hexadecimal.
         sha256: String,
     },
+    /// It must not be seen, and is so short that its hash would tell it.
+    Hidden {
+        /// Its bytes.
+        size: u64,
+    },
 }
 
 impl Reject {
@@ -116,6 +121,7 @@ impl Reject {
         let raw_bytes = match &self.raw {
             RawRecord::Bytes(bytes) => bytes.capacity(),
             RawRecord::Digest { sha256, .. } => sha256.capacity(),
+            RawRecord::Hidden { .. } => 0,
         };
         size_of::<Self>() + self.pointer.capacity() + self.reason.capacity() + raw_bytes
     }
@@ -131,7 +137,7 @@ impl RawRecord {
     pub fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Digest { size, .. } => *size,
+            Self::Digest { size, .. } | Self::Hidden { size } => *size,
         }
     }
 }

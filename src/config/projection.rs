@@ -53,7 +53,7 @@ pub enum RejectsRaw {
     Full,
     /// All but what is dropped or hashed.
     Redacted,
-    /// Its size and hash.
+    /// Its size.
     None,
 }
 
@@ -86,13 +86,15 @@ impl Projection {
             (("--select", select), ("--drop", drop)),
             (("--rename", rename), ("--drop", drop)),
             (("--hash", hash), ("--drop", drop)),
+            (("--drop", drop), ("--hash", hash)),
+            (("--rename", rename), ("--hash", hash)),
             (("--select", select), ("--hash", hash)),
             (("--values", &values), ("--hash", hash)),
         ] {
             for field in within {
                 let is_within = |outer: &&&FieldPath| match option {
-                    // Selecting what is hashed is selecting its hash.
-                    "--select" if other == "--hash" => {
+                    // Selecting or renaming what is hashed is doing so to its hash.
+                    "--select" | "--rename" if other == "--hash" => {
                         field.keys().len() > outer.keys().len() && field.keys().starts_with(outer.keys())
                     }
                     _ => field.keys().starts_with(outer.keys()),
@@ -104,6 +106,18 @@ impl Projection {
                         outer.shown()
                     ));
                 }
+            }
+        }
+        for (field, name) in &self.rename {
+            let mut taken = field.keys().to_vec();
+            *taken.last_mut().expect("a field has a key") = name.clone();
+            let named = [select, drop, rename, hash, &values].into_iter().flatten();
+            if let Some(other) = named.into_iter().find(|other| other.keys().starts_with(&taken)) {
+                return Err(format!(
+                    "--rename {}={name}: expected a name that no other option is about, but one is about {}",
+                    field.shown(),
+                    other.shown()
+                ));
             }
         }
         for (place, (field, name)) in self.rename.iter().enumerate() {
@@ -144,6 +158,13 @@ mod tests {
         assert!(check(&[], &["a", "a"], &[]).is_err());
         assert!(check(&[], &["a"], &["a/b"]).is_err());
         assert!(check(&["a/b"], &[], &["a"]).is_err());
+        assert!(check(&[], &["a/b"], &["a"]).is_err());
+        let [a, b] = ["a", "b"].map(|key| fields(&[key]).remove(0));
+        let swap = vec![(a.clone(), "b".to_owned()), (b.clone(), "a".to_owned())];
+        assert!(Projection { rename: swap, ..Projection::default() }.check(&[]).is_err());
+        let onto_hashed =
+            Projection { rename: vec![(a, "b".into())], hash: vec![b], ..Projection::default() };
+        assert!(onto_hashed.check(&[]).is_err());
     }
 
     #[test]

@@ -69,6 +69,11 @@ impl BatchColumn {
         self.array(0, self.row_count, Arc::clone)
     }
 
+    /// Whether all rows have one value.
+    pub fn is_alike(&self) -> bool {
+        matches!(self.rows, Rows::Alike)
+    }
+
     /// Its values, without the rows that have none.
     pub fn values(&self) -> &ArrayRef {
         &self.values

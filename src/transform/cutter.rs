@@ -430,7 +430,7 @@ mod tests {
             row_count += batch.row_count;
             sizes.extend(batch.rejects.iter().map(|reject| match &reject.raw {
                 RawRecord::Digest { size, .. } => *size,
-                RawRecord::Bytes(_) => panic!("{reject:?}"),
+                RawRecord::Bytes(_) | RawRecord::Hidden { .. } => panic!("{reject:?}"),
             }));
         }
         Ok((row_count, sizes))

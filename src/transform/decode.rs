@@ -202,8 +202,13 @@ impl<'c> Decoder<'c> {
         }
         drop(trial);
         *reader = start.clone();
-        let taken = self.attempt(reader, tail, Growth::Allowed);
-        assert!(taken.is_ok(), "a record that was right a moment ago is right");
+        match self.attempt(reader, tail, Growth::Allowed) {
+            Ok(()) => {}
+            Err(Stop::Fault(fault)) => return Err(fault),
+            // Its fields share columns that were apart in the trial.
+            Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
+            Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
+        }
         self.after_growth(&start, reader)
     }
 
@@ -311,6 +316,7 @@ impl<'a> RecordReader<'_, 'a> {
                 self.member(&mut store.members[place], row, depth)?;
                 expected = place + 1;
             } else {
+                // Its key was not kept: nothing of it is shown, so neither is where in it a fault is.
                 self.reader.skip_value_at(depth + 1)?;
             }
             goes_on = self.reader.goes_on(b'}')?;
@@ -349,8 +355,14 @@ impl<'a> RecordReader<'_, 'a> {
                 let is_worth_it = store.members.len() < SKIPPED_MEMBERS_MAX;
                 Ok(is_worth_it.then(|| store.add(text_of(&key), marks)))
             }
+            None if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Refused) => {
+                let fault = Fault::new(FaultKind::Value, self.reader.position(), NAME_IS_TAKEN);
+                Err(fault.below(text_of(&key)).into())
+            }
             None if self.growth == Growth::Forbidden => Err(Stop::NeedsGrowth),
-            None if store.shown_count() >= keys_max => Err(Stop::TooManyKeys),
+            None if store.shown_count() >= keys_max && store.shared_place(text_of(&key), marks).is_none() => {
+                Err(Stop::TooManyKeys)
+            }
             None => Ok(Some(store.add(text_of(&key), marks))),
         }
     }
@@ -389,8 +401,13 @@ impl<'a> RecordReader<'_, 'a> {
             return Ok(self.values.take_list(field, self.reader, column, depth)?);
         }
         let first_byte = self.reader.peek_token();
-        if first_byte != Some(b'{') && column.marks.as_ref().is_some_and(|marks| marks.drops_others) {
-            // Nothing of it is selected.
+        if let Some(marks) = column.marks.as_deref().filter(|marks| marks.drops_others)
+            && first_byte != Some(b'{')
+        {
+            // Nothing of it is selected; but a list in it may be summarised.
+            if marks.is_summarised() && first_byte == Some(b'[') {
+                self.look_ahead(marks, depth + 1)?;
+            }
             self.reader.skip_value_at(depth + 1)?;
             column.push_nulls(1);
             return Ok(());

@@ -45,7 +45,7 @@ fn write_object(reader: &mut Reader<'_>, marks: Option<&Marks>, out: &mut Vec<u8
         reader.take_colon()?;
         member.push(b':');
         if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Skipped) {
-            reader.skip_value_at(depth + 1)?;
+            reader.skip_value_at(depth + 1).map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;
         } else {
             let marks = marks.and_then(|marks| marks.child(&key)).map(|marks| &**marks);
             loser_count += write_value(reader, marks, &mut member, depth + 1)?;

@@ -16,6 +16,8 @@ pub(super) enum Usage {
     Skipped,
     /// It is decoded for the lists in it that are summarised, and not written.
     Unseen,
+    /// A record that has it is refused: another field is renamed to it and is more than a plain column.
+    Refused,
 }
 
 impl Usage {
@@ -37,6 +39,8 @@ pub(super) struct Marks {
     /// Whether anything below is left out, hashed or renamed.
     pub(super) projects: bool,
     is_selected: bool,
+    /// Names that fields below are renamed to which are more than plain columns.
+    reserved: Vec<Arc<str>>,
     pub(super) below: Vec<(String, Arc<Marks>)>,
 }
 
@@ -82,14 +86,19 @@ impl Marks {
             below.settle(self.is_selected);
         }
         if !self.is_selected {
-            self.drops_others = self.below.iter().any(|(_, below)| below.is_selected || below.drops_others);
+            self.drops_others = self.below.iter().any(|(_, below)| below.holds_selected());
             if !self.drops_others {
                 self.usage = Usage::Skipped;
             }
         }
         if self.usage == Usage::Skipped && self.is_summarised() {
             self.usage = Usage::Unseen;
+            self.hide_others();
         }
+        let is_plain =
+            |marks: &Self| marks.usage == Usage::Column && marks.field.is_none() && !marks.projects;
+        let more_than_plain = self.below.iter().filter(|(_, below)| !is_plain(below));
+        self.reserved = more_than_plain.filter_map(|(_, below)| below.name.clone()).collect();
         self.projects = self.drops_others
             || self
                 .below
@@ -97,7 +106,22 @@ impl Marks {
                 .any(|(_, below)| below.usage != Usage::Column || below.name.is_some() || below.projects);
     }
 
-    fn is_summarised(&self) -> bool {
+    fn holds_selected(&self) -> bool {
+        self.is_selected || self.below.iter().any(|(_, below)| below.holds_selected())
+    }
+
+    /// Leaves out all that leads to no list that is summarised.
+    fn hide_others(&mut self) {
+        self.drops_others = self.field.is_none();
+        for (_, below) in &mut self.below {
+            let below = Arc::get_mut(below).expect("the tree is not shared while it is built");
+            below.usage = if below.is_summarised() { Usage::Unseen } else { Usage::Skipped };
+            below.hide_others();
+        }
+    }
+
+    /// Whether it or something in it is a list that is summarised.
+    pub(super) fn is_summarised(&self) -> bool {
         self.field.is_some() || self.below.iter().any(|(_, below)| below.is_summarised())
     }
 
@@ -105,11 +129,17 @@ impl Marks {
         self.below.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, marks)| marks)
     }
 
+    /// Whether nothing is taken of a value that is no object: of one that is a list, summarised lists may be.
+    pub(super) fn skips_all_but_objects(&self) -> bool {
+        self.drops_others && !self.is_summarised()
+    }
+
     /// What becomes of the member with this key.
     pub(super) fn usage_of(&self, key: &[u8]) -> Usage {
         match self.child(key) {
             Some(marks) => marks.usage,
             None if self.drops_others => Usage::Skipped,
+            None if self.reserved.iter().any(|name| name.as_bytes() == key) => Usage::Refused,
             None => Usage::Column,
         }
     }
@@ -119,12 +149,12 @@ impl Marks {
         self.below.iter().any(|(_, below)| below.name.is_some())
     }
 
-    /// Whether what stands at these keys is not to be seen.
-    pub(super) fn hides(&self, keys: &[String]) -> bool {
-        let Some((key, rest)) = keys.split_first() else { return false };
+    /// How many of these keys lead to something that is not to be seen; `None` if all of it may be.
+    pub(super) fn hidden_at(&self, keys: &[String]) -> Option<usize> {
+        let (key, rest) = keys.split_first()?;
         match (self.usage_of(key.as_bytes()), self.child(key.as_bytes())) {
-            (Usage::Column, Some(below)) => below.hides(rest),
-            (usage, _) => usage != Usage::Column,
+            (Usage::Column, below) => below?.hidden_at(rest).map(|depth| depth + 1),
+            _ => Some(1),
         }
     }
 }
@@ -163,9 +193,16 @@ mod tests {
         let marks = marks(&[], &["m", "a/x"]);
         assert_eq!(marks.usage_of(b"other"), Usage::Column);
         assert_eq!(marks.usage_of(b"m"), Usage::Unseen);
+        assert_eq!(marks.child(b"m").unwrap().usage_of(b"w"), Usage::Skipped, "it leads to no list");
         assert_eq!(marks.child(b"a").unwrap().usage_of(b"x"), Usage::Skipped);
-        let hides = |keys: &[&str]| marks.hides(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert!(hides(&["m"]) && hides(&["m", "v", "3"]) && hides(&["a", "x"]));
-        assert!(!hides(&["a"]) && !hides(&["a", "y"]) && !hides(&["other", "x"]) && !hides(&[]));
+        let hidden =
+            |keys: &[&str]| marks.hidden_at(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            [hidden(&["m"]), hidden(&["m", "v", "3"]), hidden(&["a", "x", "k"])],
+            [Some(1), Some(1), Some(2)]
+        );
+        assert!(
+            [&["a"][..], &["a", "y"], &["other", "x"], &[]].into_iter().all(|keys| hidden(keys).is_none())
+        );
     }
 }

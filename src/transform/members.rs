@@ -75,18 +75,29 @@ impl StructStore {
         self.places.get(std::str::from_utf8(key).ok()?).copied()
     }
 
+    /// The place of a member that has the name which `marks` give to `key`.
+    pub(super) fn shared_place(&self, key: &str, marks: Option<&Marks>) -> Option<usize> {
+        let marks = marks.filter(|marks| marks.renames())?;
+        // Those that are more than plain columns have names that no other field may have.
+        if marks.usage_of(key.as_bytes()) != Usage::Column {
+            return None;
+        }
+        let child = marks.child(key.as_bytes());
+        let name = child.and_then(|child| child.name.as_deref()).unwrap_or(key);
+        self.members.iter().position(|member| member.usage == Usage::Column && *member.name == *name)
+    }
+
     /// Adds a member that has been absent so far and returns its place: that of another one, if `marks` give both one
     /// name.
     pub(super) fn add(&mut self, key: &str, marks: Option<&Marks>) -> usize {
+        let place = self.shared_place(key, marks).unwrap_or(self.members.len());
         let key: Arc<str> = key.into();
-        let usage = marks.map_or(Usage::Column, |marks| marks.usage_of(key.as_bytes()));
-        let child = marks.and_then(|marks| marks.child(key.as_bytes())).cloned();
-        let name = child.as_ref().and_then(|child| child.name.clone()).unwrap_or_else(|| Arc::clone(&key));
-        let may_share = usage.is_shown() && marks.is_some_and(Marks::renames);
-        let shares = |member: &Member| may_share && member.usage.is_shown() && member.name == name;
-        let place = self.members.iter().position(shares).unwrap_or(self.members.len());
         self.places.insert(Arc::clone(&key), place);
         if place == self.members.len() {
+            let usage = marks.map_or(Usage::Column, |marks| marks.usage_of(key.as_bytes()));
+            let child = marks.and_then(|marks| marks.child(key.as_bytes())).cloned();
+            let name =
+                child.as_ref().and_then(|child| child.name.clone()).unwrap_or_else(|| Arc::clone(&key));
             let is_plain = !key.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
             let column = Column::new(self.members_are_inside, child);
             self.shown_count += usize::from(usage.is_shown());

@@ -30,6 +30,7 @@ pub(super) fn project(tree: &mut Tree<'_>, marks: &Marks, hash_key: Option<&Hash
         _ => return Ok(()),
     };
     members.retain(|key, _| marks.usage_of(key).is_shown());
+    let mut marked = Vec::new();
     for (key, below) in &marks.below {
         let Some(mut value) = members.remove(key.as_bytes()) else { continue };
         if below.usage == Usage::Hashed {
@@ -37,7 +38,10 @@ pub(super) fn project(tree: &mut Tree<'_>, marks: &Marks, hash_key: Option<&Hash
         } else {
             project(&mut value, below, hash_key).map_err(|fault| fault.below(key))?;
         }
-        let name = below.name.as_deref().unwrap_or(key);
+        marked.push((key, below.name.as_deref().unwrap_or(key), value));
+    }
+    // Only now, so that no name is taken for a key.
+    for (key, name, value) in marked {
         if members.insert(name.as_bytes().to_vec(), value).is_some() {
             return Err(Fault::new(FaultKind::Value, 0, NAME_IS_TAKEN).below(key));
         }

@@ -88,6 +88,8 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
         && start == 0
         && stopped.is_none()
         && config.records.is_none()
+        // What is found is the name of a column, which is the key of a field.
+        && config.projection.rename.is_empty()
         && Reader::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)).peek_token() == Some(b'{');
     let batch = records.finish(may_hint);
     Ok(match stopped {
@@ -269,6 +271,7 @@ impl<'a> Records<'a> {
                 return Err(fault);
             }
             Err(mut fault) if !is_terminated && !self.page_may_be_cut() => {
+                self.hide_value(&mut fault);
                 fault.position += start;
                 fault
                     .reason
@@ -362,20 +365,23 @@ impl<'a> Records<'a> {
             RejectsRaw::Redacted => redacted(record, self.decoder.marks()),
             RejectsRaw::None => None,
         };
-        if self.rejects_raw != RejectsRaw::Full {
-            self.hide_value(&mut fault);
-        }
-        let raw = shown.map_or_else(|| RawRecord::digest_of(record), RawRecord::Bytes);
+        self.hide_value(&mut fault);
+        let raw = shown.map_or(RawRecord::Hidden { size: record.len() as u64 }, RawRecord::Bytes);
         self.push_reject(start, fault.pointer, fault.reason, raw);
     }
 
-    /// Takes what was found out of a reason, where it must not be seen.
+    /// Takes out of a fault what must not be seen: the value that was found, and the keys that lead on from there.
     fn hide_value(&self, fault: &mut Fault) {
         let keys = pointer::parse(&fault.pointer).unwrap_or_default();
-        if self.rejects_raw == RejectsRaw::None || self.decoder.marks().hides(&keys) {
-            let found = fault.reason.find(", got ").unwrap_or(fault.reason.len());
-            fault.reason.truncate(found);
-        }
+        let hidden_at = match self.rejects_raw {
+            RejectsRaw::Full => None,
+            RejectsRaw::Redacted => self.decoder.marks().hidden_at(&keys),
+            RejectsRaw::None => Some(0),
+        };
+        let Some(depth) = hidden_at else { return };
+        fault.pointer = pointer::show(keys[..depth].iter().map(String::as_str));
+        let found = fault.reason.find(", got ").unwrap_or(fault.reason.len());
+        fault.reason.truncate(found);
     }
 
     #[cold]
@@ -478,5 +484,14 @@ mod tests {
         let columns = batches.iter().map(|batch| batch.shape.fields.len()).max();
         assert!(columns.is_some_and(|count| count > 1000), "{columns:?} of {LEAF_COLUMNS_MAX}");
         assert!(batches.iter().all(|batch| batch.record_count == batch.row_count as u64));
+    }
+
+    #[test]
+    fn reason_of_a_page_that_ends_in_a_line_hides_what_must_not_be_seen() {
+        let body = b"{\"values\":[\"SECRET\"]}".to_vec();
+        let config = TransformConfig { rejects_raw: RejectsRaw::None, ..TransformConfig::default() };
+        let fault = decode(Chunk::whole(body, DeclaredForm::Ndjson, false), &config).unwrap_err();
+        assert!(!fault.reason.contains("SECRET"), "{}", fault.reason);
+        assert!(fault.reason.contains("expected a number"), "{}", fault.reason);
     }
 }

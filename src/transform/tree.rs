@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use super::marks::{Marks, Usage};
-use super::reader::{Fault, Number, Read, Reader};
+use super::projection::NAME_IS_TAKEN;
+use super::reader::{Fault, FaultKind, Number, Read, Reader};
 use crate::schema::{write_json_double, write_json_string};
 
 #[derive(Debug, Clone)]
@@ -28,6 +29,11 @@ impl<'a> Tree<'a> {
         duplicate_key_count: &mut u64,
     ) -> Read<Self> {
         match reader.peek_token() {
+            // Nothing of it is selected.
+            first_byte if first_byte != Some(b'{') && marks.is_some_and(Marks::skips_all_but_objects) => {
+                reader.skip_value_at(depth)?;
+                Ok(Self::Null)
+            }
             Some(b'{') => Self::read_object(reader, depth, marks, duplicate_key_count),
             Some(b'[') => Self::read_list(reader, depth, duplicate_key_count),
             Some(b'"') => Ok(Self::Text(reader.string()?)),
@@ -55,12 +61,17 @@ impl<'a> Tree<'a> {
             let key = reader.string()?.into_owned();
             reader.take_colon()?;
             let below = |fault: Box<Fault>| fault.below(&String::from_utf8_lossy(&key));
-            if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Skipped) {
-                reader.skip_value_at(depth + 1).map_err(below)?;
-            } else {
-                let marks = marks.and_then(|marks| marks.child(&key)).map(|marks| &**marks);
-                let value = Self::read(reader, depth + 1, marks, duplicate_key_count).map_err(below)?;
-                *duplicate_key_count += u64::from(members.insert(key, value).is_some());
+            match marks.map_or(Usage::Column, |marks| marks.usage_of(&key)) {
+                Usage::Skipped => reader.skip_value_at(depth + 1).map_err(below)?,
+                Usage::Refused => {
+                    return Err(below(Fault::new(FaultKind::Value, reader.position(), NAME_IS_TAKEN)));
+                }
+                usage => {
+                    let marks = marks.filter(|_| usage != Usage::Hashed).and_then(|marks| marks.child(&key));
+                    let marks = marks.map(|marks| &**marks);
+                    let value = Self::read(reader, depth + 1, marks, duplicate_key_count).map_err(below)?;
+                    *duplicate_key_count += u64::from(members.insert(key, value).is_some());
+                }
             }
             goes_on = reader.goes_on(b'}')?;
         }

@@ -147,7 +147,8 @@ impl Values {
                 }
                 // Elements share a column that keeps its own type, so their text stays as it is.
                 Tree::List(elements) => {
-                    let element = key.parse::<usize>().ok().and_then(|index| elements.get(index));
+                    let index = key.parse::<usize>().ok().filter(|index| index.to_string() == *key);
+                    let element = index.and_then(|index| elements.get(index));
                     if let Some(mut element) = element.cloned() {
                         self.take_from_tree(marks, &mut element);
                     }

@@ -38,6 +38,8 @@ use crate::sink::{Scratch, Writeback};
 /// Bytes of a data page before compression. The codec makes room for each page anew; so much fits the caches of
 /// a core and of the allocator, a usual megabyte does not.
 const DATA_PAGE_BYTES_MAX: usize = 128 << 10;
+/// Bytes that a value which all rows have alike is spelled out to at once.
+const SPELLED_BYTES_MAX: usize = 1 << 20;
 /// Row groups are numbered with 16 bits in Parquet.
 const ROW_GROUPS_MAX: usize = i16::MAX as usize;
 
@@ -171,13 +173,39 @@ impl PartColumns {
     }
 
     /// The arrays of one column of a row group, in the types of this part.
-    pub(super) fn arrays(&self, place: usize, row_group: &RowGroup) -> Vec<ArrayRef> {
+    pub(super) fn arrays(&self, place: usize, row_group: &RowGroup) -> impl Iterator<Item = ArrayRef> {
         let column = &self.columns[place];
-        row_group.slices.iter().map(|slice| column.array(slice, self.form)).collect()
+        let pieces = row_group.slices.iter().flat_map(|slice| column.pieces(slice));
+        pieces.map(|piece| column.array(&piece, self.form))
+    }
+
+    /// Which leaves of a column get a dictionary, from its arrays in the first row group.
+    pub(super) fn dictionaries(&self, place: usize, row_group: &RowGroup) -> Vec<bool> {
+        match self.columns[place].source {
+            Source::Provenance { place } => vec![Provenance::ALL[place] != Provenance::Record],
+            _ => dictionary_pays(&self.arrays(place, row_group).collect::<Vec<_>>()),
+        }
     }
 }
 
 impl PartColumn {
+    /// A slice in pieces that can each be spelled out: a value that all rows have alike may be a long one.
+    fn pieces(&self, slice: &Slice) -> impl Iterator<Item = Slice> {
+        let piece_rows = match &self.source {
+            Source::Provenance { place } if slice.rows.provenance[*place].is_alike() => {
+                SPELLED_BYTES_MAX / slice.rows.provenance[*place].value_bytes().max(1)
+            }
+            _ => slice.length,
+        };
+        let (rows, start, length) = (Arc::clone(&slice.rows), slice.start, slice.length);
+        let piece_rows = piece_rows.max(1);
+        (0..length).step_by(piece_rows).map(move |from| Slice {
+            rows: Arc::clone(&rows),
+            start: start + from,
+            length: piece_rows.min(length - from),
+        })
+    }
+
     fn array(&self, Slice { rows, start, length }: &Slice, form: Form) -> ArrayRef {
         let absent = || new_null_array(self.field.data_type(), *length);
         match &self.source {
@@ -223,6 +251,7 @@ pub(super) struct PartFile {
     encoders: ArrowRowGroupWriterFactory,
     path: PathBuf,
     dictionaries: Vec<Vec<bool>>,
+    has_page_index: bool,
     writeback: Writeback,
     row_group_count: usize,
     row_count: u64,
@@ -312,6 +341,7 @@ impl PartFile {
             encoders,
             path,
             dictionaries,
+            has_page_index: !is_wide,
             writeback: Writeback::default(),
             row_group_count: 0,
             row_count: 0,
@@ -354,9 +384,9 @@ impl PartFile {
         row_group: usize,
         columns: impl IntoIterator<Item = ColumnChunks>,
     ) -> Result<()> {
-        let input = part.reopen()?;
+        let (input, has_page_index) = (part.reopen()?, self.has_page_index);
         self.append_row_group(columns, part.row_count(row_group), |leaf, appended| {
-            appended.append_column(&input, part.column_chunk(row_group, leaf))
+            appended.append_column(&input, part.column_chunk(row_group, leaf, has_page_index))
         })
     }
 
@@ -461,9 +491,4 @@ fn encoding_failed(path: &Path, error: ParquetError) -> Error {
 
 pub(super) fn could_not_encode(error: ParquetError) -> Error {
     Error::failed("could not encode a column").because(error)
-}
-
-/// Which leaves of one column get a dictionary, from its arrays in the first row group.
-pub(super) fn dictionaries_of(arrays: &[ArrayRef], of: &DataType) -> Vec<bool> {
-    if arrays.is_empty() { vec![false; leaf_count(of)] } else { dictionary_pays(arrays) }
 }

@@ -57,17 +57,24 @@ impl PartReader {
         self.metadata().file_metadata().schema_descr().num_columns()
     }
 
-    /// What the footer says of the column chunk of a leaf.
-    pub(super) fn column_chunk(&self, row_group: usize, leaf: usize) -> ColumnCloseResult {
+    /// What the footer says of the column chunk of a leaf; with the index of its pages, if the output has one.
+    pub(super) fn column_chunk(
+        &self,
+        row_group: usize,
+        leaf: usize,
+        has_page_index: bool,
+    ) -> ColumnCloseResult {
         let metadata = self.metadata();
+        let column_index = metadata.column_index().filter(|_| has_page_index);
+        let offset_index = metadata.offset_index().filter(|_| has_page_index);
         let column = metadata.row_group(row_group).column(leaf);
         ColumnCloseResult {
             bytes_written: column.compressed_size() as u64,
             rows_written: self.row_count(row_group) as u64,
             metadata: column.clone(),
             bloom_filter: None,
-            column_index: metadata.column_index().map(|of| of[row_group][leaf].clone()),
-            offset_index: metadata.offset_index().map(|of| of[row_group][leaf].clone()),
+            column_index: column_index.map(|of| of[row_group][leaf].clone()),
+            offset_index: offset_index.map(|of| of[row_group][leaf].clone()),
         }
     }
 

@@ -100,10 +100,11 @@ impl PageRejects {
         for reject in rejects {
             let (raw, raw_base64) = match &reject.raw {
                 RawRecord::Bytes(raw) => raw_of(raw),
-                RawRecord::Digest { .. } => (None, None),
+                RawRecord::Digest { .. } | RawRecord::Hidden { .. } => (None, None),
             };
             let (size, sha256) = match &reject.raw {
                 RawRecord::Bytes(_) => (None, None),
+                RawRecord::Hidden { size } => (Some(*size), None),
                 RawRecord::Digest { size, sha256 } => (Some(*size), Some(sha256.as_str())),
             };
             let line = Line {
@@ -142,7 +143,7 @@ impl PageRejects {
 
 impl RejectsWriter {
     /// Without rejects. Records come with as much as may be shown; of failed pages, in which it can't be told what
-    /// stands where, anything but [`RejectsRaw::Full`] shows size and hash.
+    /// stands where, anything but [`RejectsRaw::Full`] shows the size.
     pub fn new(rejects_raw: RejectsRaw) -> Self {
         Self { file: None, rejects_raw }
     }
@@ -183,8 +184,9 @@ impl RejectsWriter {
             raw,
             raw_base64,
             size: received.map(|received| received.size),
-            sha256: received.map(|received| received.sha256.as_str()),
-            sha256_bytes: received.and_then(Received::hashed_bytes),
+            // The hash of a short page would tell what stands in it.
+            sha256: shown.map(|received| received.sha256.as_str()),
+            sha256_bytes: shown.and_then(Received::hashed_bytes),
             ..Line::about(id, url)
         };
         let mut text = Vec::new();

@@ -11,7 +11,7 @@ use std::time::Instant;
 use arrow::datatypes::Schema;
 
 use super::footer::Footer;
-use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode, dictionaries_of};
+use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode};
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
 use super::unify::unify;
@@ -312,10 +312,7 @@ impl TableWriter {
         let looks: Vec<_> = (0..columns.count())
             .map(|place| {
                 let (columns, row_group) = (Arc::clone(columns), Arc::clone(row_group));
-                self.tools.pool.run(move || {
-                    let arrays = columns.arrays(place, &row_group);
-                    dictionaries_of(&arrays, columns.schema.field(place).data_type())
-                })
+                self.tools.pool.run(move || columns.dictionaries(place, &row_group))
             })
             .collect();
         let mut dictionaries = Vec::with_capacity(looks.len());

@@ -114,13 +114,13 @@ fn what_is_hidden_is_redacted_in_rejects_too() {
         Etl::between(&site, &output).with(options).run().exits(3);
         let rejects = output.json_lines(REJECTS);
         assert_eq!(rejects.len(), 3, "{rejects:?}");
-        assert_eq!(rejects[0]["pointer"], "/values/0");
+        assert_eq!(rejects[0]["pointer"], if is_raw { "/values" } else { "" });
         assert_eq!(rejects[0]["raw"].is_string(), is_raw, "{rejects:?}");
         if is_raw {
             let raw: Value = serde_json::from_str(rejects[0]["raw"].as_str().unwrap()).unwrap();
             assert_eq!((&raw["other"], &raw["mail"]), (&json!("seen"), &json!("[redacted]")));
         }
-        assert_eq!(rejects[1]["size"], broken.len(), "what can't be read is told by size and hash");
+        assert_eq!(rejects[1]["size"], broken.len(), "what can't be read is told by its size");
         assert_hidden(&output, "SECRET");
     }
     // Without anything to hide, records are kept whole; a person may ask for it all the same.
@@ -162,9 +162,82 @@ fn options_that_contradict_each_other_are_refused_before_any_request() {
         (&format!("--hash a --hash-key {}", short.display()), "16"),
         ("--rename a", "FIELD=NAME"),
         ("--rename a=x --rename b=x", "x"),
+        ("--rename a=b --rename b=a", "no other option"),
+        ("--rename a=b --drop b", "no other option"),
+        ("--rename a=values --values values", "no other option"),
+        (&format!("--hash a --hash-key {} --drop /a/b", site.write("key", KEY).display()), "--hash a"),
     ] {
         let output = Folder::new();
         let outcome = Etl::between(&site, &output).with(options).run_as_typed().exits(2);
         assert!(outcome.stderr.contains(word), "{options}: {}", outcome.stderr);
     }
+}
+
+#[test]
+fn name_of_a_hashed_field_is_its_own() {
+    let records =
+        [r#"{"id":1,"b":"x"}"#, r#"{"id":2,"a":"SECRET"}"#, r#"[{"id":3,"b":1},{"id":4,"a":"SECRET"}]"#];
+    for records in [records, [records[2], records[1], records[0]]] {
+        let output = run(&records, "--hash a --hash-key KEY --rename a=b", 3);
+        let table = Table::read(&output.path("out.parquet"));
+        assert_eq!(table.rows.len(), 2, "records with a plain b are rejected");
+        let hash = etl::config::HashKey::new(KEY.as_bytes()).hash(b"SECRET");
+        assert_eq!(table.column("b"), [json!(hash), json!(hash)]);
+        assert_hidden(&output, "SECRET");
+    }
+}
+
+#[test]
+fn renamed_members_of_an_object_that_is_text_do_not_follow_each_other() {
+    let output = run(&[r#"{"o":{"a":1,"c":2}}"#], "--nested json --rename /o/a=b --rename /o/c=d", 0);
+    assert_eq!(Table::read(&output.path("out.parquet")).column("o"), [json!(r#"{"b":1,"d":2}"#)]);
+}
+
+#[test]
+fn neither_keys_nor_values_below_what_is_hidden_are_told() {
+    let records = [r#"{"secret":{"SECRET-1@example.com":"\ud800"}}"#, r#"{"id":1}"#];
+    for options in ["--hash secret --hash-key KEY", "--hash secret --hash-key KEY --rejects-raw none"] {
+        let output = run(&records, options, 3);
+        let reject = &output.json_lines(REJECTS)[0];
+        assert_eq!(reject["pointer"], if options.ends_with("none") { "" } else { "/secret" });
+        assert_hidden(&output, "SECRET");
+    }
+    let output = run(&["\"SECRET-2\"", r#"{"id":1}"#], "--drop secret", 3);
+    let reject = &output.json_lines(REJECTS)[0];
+    assert_eq!(
+        (&reject["size"], &reject["sha256"]),
+        (&json!(10), &Value::Null),
+        "a short text is told by its hash"
+    );
+}
+
+#[test]
+fn lists_of_what_is_not_selected_are_summarised_wherever_they_stand() {
+    let records = [
+        r#"{"ts":1,"samples":[{"values":[1,2,3]}],"m":{"v":[1],"w":{"x":7}}}"#,
+        r#"{"ts":2,"samples":null,"m":[{"v":9}]}"#,
+        r#"{"ts":3,"samples":"none","m":{"v":[5,7]}}"#,
+    ];
+    let options = "--select ts --values s=/samples/0/values --values v=/m/v --features mean";
+    let output = run(&records, options, 0);
+    let table = Table::read(&output.path("out.parquet"));
+    assert_eq!(names(&table), ["ts", "s_mean", "v_mean"]);
+    assert_eq!(table.column("s_mean"), [json!(2.0), json!(null), json!(null)]);
+    assert_eq!(table.column("v_mean"), [json!(1.0), json!(null), json!(6.0)]);
+}
+
+#[test]
+fn columns_that_are_not_written_are_small_all_the_same() {
+    let wide: Vec<_> = (0..3_600).map(|key| format!("\"k{key}\":{{\"x\":1}}")).collect();
+    let mut lines = vec!["{\"m\":{}}".to_owned(); 80_000];
+    lines.insert(0, "{\"a\":1,\"m\":{}}".to_owned());
+    lines.push(format!("{{\"m\":{{{}}}}}", wide.join(",")));
+    lines.push("{\"m\":\"x\"}".to_owned());
+    let site = Folder::with_pages(&[("a.ndjson", lines.join("\n"))]);
+    let output = Folder::new();
+    let options = "--drop m --values v=/m/v --nested struct --memory 64MiB";
+    let outcome = Etl::between(&site, &output).with(options).run().exits(0);
+    assert_eq!(outcome.count("/records/written"), 80_003);
+    let peak = outcome.count("/peak_rss_bytes");
+    assert!(peak < 128 << 20, "{peak} bytes");
 }

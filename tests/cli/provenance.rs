@@ -52,3 +52,18 @@ fn field_with_the_name_of_a_provenance_column_publishes_nothing() {
     assert!(outcome.stderr.contains("_etl_page"), "{}", outcome.stderr);
     assert!(!output.path("out.parquet").exists());
 }
+
+#[test]
+fn long_url_of_many_rows_is_never_spelled_out_for_all_of_them() {
+    let site = Folder::with_pages(&[("a.ndjson", "{\"id\":1}\n".repeat(100_000))]);
+    let server = Server::over(site.root());
+    let (input, output) = (Folder::new(), Folder::new());
+    let target = format!("a.ndjson?name={}", "x".repeat(4_000));
+    server.list(&input, &[&target]);
+    let options = "--provenance --memory 64MiB";
+    let outcome = Etl::between(&input, &output).with(options).run().exits(0);
+    let peak = outcome.count("/peak_rss_bytes");
+    assert!(peak < 128 << 20, "{peak} bytes");
+    let urls = Table::read(&output.path("out.parquet")).column("_etl_url");
+    assert!(urls.len() == 100_000 && urls[99_999].as_str().unwrap().ends_with("xxx"));
+}
