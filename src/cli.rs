@@ -212,7 +212,7 @@ struct Args {
     #[arg(long, help_heading = "Rejects")]
     strict: bool,
 
-    /// Ceiling for memory, 64MiB at least; the process stays within it and 64MiB
+    /// Ceiling for memory, 64MiB at least; the process stays within it and 64MiB. Thousands of columns need the default
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory, help_heading = "Resources")]
     memory: u64,
 
