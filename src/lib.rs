@@ -22,10 +22,11 @@
 //!   own, so a budget smaller than a row group can't lock the line up. Any other page stops at its first chunk;
 //!   what its server goes on sending is kept in a backlog, in memory where the budget has room, else on disk.
 //! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as
-//!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace.
+//!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace. A column that
+//!   most records lack is kept without its nulls until its row group is encoded. What is not asked for is skipped.
 //! - **Types are a function of the set of kinds seen** ([`schema`]), so that the schema does not depend on
-//!   where pages end. A part whose schema is outgrown is closed; at the end parts become one, copied where they
-//!   have the final schema, else read back and widened ([`mod@write`]).
+//!   where pages end. A part whose schema is outgrown is closed; at the end parts become one, column chunk by column
+//!   chunk: copied as it is encoded, written as nulls, or read back and widened ([`mod@write`]).
 //! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
 //!   and renames only what was synced, reopened and compared with the counts.
 //!
