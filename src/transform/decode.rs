@@ -3,7 +3,8 @@
 //! A record is first read with growth forbidden. If it would change a column (a new key, another type),
 //! it is read once more into columns of its own; only when it is right throughout is it read a third
 //! time with growth allowed. A record that is refused therefore leaves no trace, and such records are
-//! rare: each one changes the schema of its page. Nothing here knows how records stand in a page.
+//! rare: each one changes the schema of its page. The first record of a batch, before which there is nothing to
+//! keep clean, needs no columns of its own. Nothing here knows how records stand in a page.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -343,11 +344,7 @@ impl<'a> RecordReader<'_, 'a> {
                 return Ok(Some(place));
             }
         }
-        if self.reader.peek() != Some(b'"') {
-            return Err(self.reader.expected("a key in quotes").into());
-        }
-        let key = self.reader.string()?;
-        self.reader.take_colon()?;
+        let (key, _) = self.reader.key()?;
         match store.find(&key, expected) {
             Some(place) => Ok(Some(place)),
             // It leaves no trace in the columns, so it may be added at any time; it is found faster then.

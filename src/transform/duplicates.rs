@@ -36,13 +36,8 @@ fn write_object(reader: &mut Reader<'_>, marks: Option<&Marks>, out: &mut Vec<u8
     let mut loser_count = 0;
     let mut goes_on = reader.enter(b'}');
     while goes_on {
-        if reader.peek() != Some(b'"') {
-            return Err(reader.expected("a key in quotes"));
-        }
-        let start = reader.position();
-        let key = reader.string()?.into_owned();
-        let mut member = reader.taken_since(start).to_vec();
-        reader.take_colon()?;
+        let (key, token) = reader.key()?;
+        let (key, mut member) = (key.into_owned(), token.to_vec());
         member.push(b':');
         if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Skipped) {
             reader.skip_value_at(depth + 1).map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;

@@ -433,6 +433,22 @@ impl<'a> Reader<'a> {
         self.take_colon()
     }
 
+    /// Takes a key and its colon; returns the key, and the token that it was read from.
+    ///
+    /// # Errors
+    /// Something else stands here.
+    #[inline]
+    pub(super) fn key(&mut self) -> Read<(Cow<'a, [u8]>, &'a [u8])> {
+        if self.peek() != Some(b'"') {
+            return Err(self.expected("a key in quotes"));
+        }
+        let start = self.position;
+        let key = self.string()?;
+        let token = self.taken_since(start);
+        self.take_colon()?;
+        Ok((key, token))
+    }
+
     #[inline]
     pub(super) fn take_colon(&mut self) -> Read<()> {
         if self.take(b':') {

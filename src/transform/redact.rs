@@ -22,13 +22,8 @@ fn write_object(reader: &mut Reader<'_>, marks: &Marks, out: &mut Vec<u8>) -> Re
     out.push(b'{');
     let mut goes_on = reader.enter(b'}');
     while goes_on {
-        if reader.peek() != Some(b'"') {
-            return Err(reader.expected("a key in quotes"));
-        }
-        let start = reader.position();
-        let key = reader.string()?.into_owned();
-        out.extend_from_slice(reader.taken_since(start));
-        reader.take_colon()?;
+        let (key, token) = reader.key()?;
+        out.extend_from_slice(token);
         out.push(b':');
         write_value(reader, marks.usage_of(&key), marks.child(&key).map(|marks| &**marks), out)?;
         goes_on = reader.goes_on(b'}')?;

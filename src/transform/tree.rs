@@ -55,11 +55,7 @@ impl<'a> Tree<'a> {
         let mut members = BTreeMap::new();
         let mut goes_on = reader.enter(b'}');
         while goes_on {
-            if reader.peek_token() != Some(b'"') {
-                return Err(reader.expected("a key in quotes"));
-            }
-            let key = reader.string()?.into_owned();
-            reader.take_colon()?;
+            let key = reader.key()?.0.into_owned();
             let below = |fault: Box<Fault>| fault.below(&String::from_utf8_lossy(&key));
             match marks.map_or(Usage::Column, |marks| marks.usage_of(&key)) {
                 Usage::Skipped => reader.skip_value_at(depth + 1).map_err(below)?,

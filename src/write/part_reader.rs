@@ -10,7 +10,6 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::part::FinishedPart;
@@ -84,7 +83,6 @@ impl PartReader {
         row_group: usize,
         place: usize,
     ) -> Result<impl Iterator<Item = Result<ArrayRef>>> {
-        let failed = |path: &PathBuf, error: ParquetError| Error::storage("read back", path, error);
         let columns = ProjectionMask::roots(self.metadata().file_metadata().schema_descr(), [place]);
         let reader: ParquetRecordBatchReader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.reopen()?, self.footer.clone())
@@ -92,7 +90,7 @@ impl PartReader {
                 .with_projection(columns)
                 .with_batch_size(BATCH_ROWS_MAX)
                 .build()
-                .map_err(|error| failed(&self.path, error))?;
+                .map_err(|error| Error::storage("read back", &self.path, error))?;
         let path = self.path.clone();
         Ok(reader.map(move |batch| {
             let batch = batch.map_err(|error| Error::storage("read back", &path, error))?;

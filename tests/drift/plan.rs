@@ -8,9 +8,11 @@ use etl::schema::Nesting;
 use fastrand::Rng;
 
 use crate::json::Json;
+use crate::seeded::{Machine, between};
 use crate::values::{Field, NESTED_VALUES, VALUES};
 use crate::write::{Layout, write_records};
 
+const CONCURRENCY_MAX: usize = 16;
 /// Encoding a row group takes a debug build some milliseconds, and a run should not take a second.
 const ROW_GROUPS_MAX: usize = 30;
 /// About what a column of a page counts in a row group, beside its values.
@@ -51,14 +53,6 @@ pub(crate) struct Cuts {
     pub(crate) row_group: RowGroupConfig,
 }
 
-/// What the output must not depend on to the byte.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    pub(crate) memory_bytes: u64,
-    pub(crate) concurrency: usize,
-    pub(crate) thread_count: usize,
-}
-
 /// Some records as they are served.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -90,12 +84,12 @@ impl Plan {
         };
         let cuts = Cuts::random(rng, &pages);
         let learning = (0..if rng.u8(..4) == 0 { 2 } else { 1 })
-            .map(|_| Run { pages: pages.clone(), cuts, machine: Machine::random(rng) })
+            .map(|_| Run { pages: pages.clone(), cuts, machine: Machine::random(rng, CONCURRENCY_MAX) })
             .collect();
         let mut shuffled_pages = pages;
         rng.shuffle(&mut shuffled_pages);
         let cuts = Cuts::random(rng, &shuffled_pages);
-        let shuffled = Run { pages: shuffled_pages, cuts, machine: Machine::random(rng) };
+        let shuffled = Run { pages: shuffled_pages, cuts, machine: Machine::random(rng, CONCURRENCY_MAX) };
         Self { nesting, features, records, knowing, learning, shuffled }
     }
 }
@@ -180,22 +174,6 @@ impl Cuts {
         };
         Self { chunk_bytes: between(rng, 50, 20_000), row_group }
     }
-}
-
-impl Machine {
-    fn random(rng: &mut Rng) -> Self {
-        Self {
-            memory_bytes: between(rng, 4 << 10, 1 << 20) as u64,
-            concurrency: between(rng, 1, 16),
-            thread_count: rng.usize(1..=3),
-        }
-    }
-}
-
-/// A number of these magnitudes, each as likely as another.
-fn between(rng: &mut Rng, least: usize, most: usize) -> usize {
-    let (low, high) = ((least as f64).ln(), (most as f64 + 1.0).ln());
-    ((low + rng.f64() * (high - low)).exp() as usize).clamp(least, most)
 }
 
 impl fmt::Display for Plan {

@@ -9,8 +9,10 @@ use fastrand::Rng;
 
 use crate::pages::{Form, Page, Site, gzip};
 use crate::records::Drift;
+use crate::seeded::{Machine, between};
 use crate::server::{Answer, End, Piece};
 
+const CONCURRENCY_MAX: usize = 32;
 /// Encoding a row group takes a debug build a millisecond, and a run should not take a second.
 const ROW_GROUPS_MAX: usize = 60;
 
@@ -37,14 +39,6 @@ pub(crate) struct Settings {
     pub(crate) retry_count: u32,
     pub(crate) retry_base: Duration,
     pub(crate) has_pointer: bool,
-}
-
-/// What the output must not depend on.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    pub(crate) memory_bytes: u64,
-    pub(crate) concurrency: usize,
-    pub(crate) thread_count: usize,
 }
 
 #[derive(Debug)]
@@ -92,7 +86,7 @@ impl Plan {
         let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let settings = Settings::random(rng);
         let machine_count = if rng.u8(..4) == 0 { 2 } else { 1 };
-        let machines = (0..machine_count).map(|_| Machine::random(rng)).collect();
+        let machines = (0..machine_count).map(|_| Machine::random(rng, CONCURRENCY_MAX)).collect();
         let page_count = rng.usize(1..=30);
         let site = Site {
             drift: Drift::new(rng, page_count),
@@ -169,22 +163,6 @@ impl Settings {
             _ => rng.usize(10 * chunk..=200 * chunk),
         }
     }
-}
-
-impl Machine {
-    fn random(rng: &mut Rng) -> Self {
-        Self {
-            memory_bytes: between(rng, 4 << 10, 1 << 20) as u64,
-            concurrency: between(rng, 1, 32),
-            thread_count: rng.usize(1..=3),
-        }
-    }
-}
-
-/// A number of these magnitudes, each as likely as another.
-fn between(rng: &mut Rng, least: usize, most: usize) -> usize {
-    let (low, high) = ((least as f64).ln(), (most as f64 + 1.0).ln());
-    ((low + rng.f64() * (high - low)).exp() as usize).clamp(least, most)
 }
 
 fn in_a_file(rng: &mut Rng, page: Page, number: usize) -> PlannedPage {

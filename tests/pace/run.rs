@@ -13,7 +13,8 @@ use etl::pipeline::{Pipeline, StopSignal};
 
 use crate::check::{Outcome, check};
 use crate::pages::POINTER;
-use crate::plan::{Machine, Plan, Source};
+use crate::plan::{Plan, Source};
+use crate::seeded::Machine;
 use crate::server::{Script, Server};
 
 /// Hundreds of times what a run takes: one that needs longer waits for something that will not come.

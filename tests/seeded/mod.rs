@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use fastrand::Rng;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
@@ -68,4 +69,28 @@ pub(crate) async fn check(
     }
     eprintln!("{run_count} runs took {:.1} s", started.elapsed().as_secs_f64());
     assert!(failures.is_empty(), "{} runs failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What an output must not depend on, to the byte.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) memory_bytes: u64,
+    pub(crate) concurrency: usize,
+    pub(crate) thread_count: usize,
+}
+
+impl Machine {
+    pub(crate) fn random(rng: &mut Rng, concurrency_max: usize) -> Self {
+        Self {
+            memory_bytes: between(rng, 4 << 10, 1 << 20) as u64,
+            concurrency: between(rng, 1, concurrency_max),
+            thread_count: rng.usize(1..=3),
+        }
+    }
+}
+
+/// A number of these magnitudes, each as likely as another.
+pub(crate) fn between(rng: &mut Rng, least: usize, most: usize) -> usize {
+    let (low, high) = ((least as f64).ln(), (most as f64 + 1.0).ln());
+    ((low + rng.f64() * (high - low)).exp() as usize).clamp(least, most)
 }
