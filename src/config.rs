@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::calendar::Day;
 use crate::pointer;
-use crate::schema::Nesting;
+use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType, Nesting, SchemaContract};
 
 pub use projection::{HashKey, Projection, RejectsRaw};
 
@@ -40,6 +40,21 @@ impl Config {
         let row_groups_bytes = 4 * self.output.row_group.bytes_max as u64;
         memory_bytes.saturating_sub(row_groups_bytes).max(memory_bytes / 4)
     }
+}
+
+/// Everything that is needed to know what the records are, without writing any.
+#[derive(Debug, Clone)]
+pub struct SurveyConfig {
+    /// Where the pages are listed.
+    pub input: InputConfig,
+    /// How they are asked for.
+    pub http: HttpConfig,
+    /// How bodies become records and columns.
+    pub transform: TransformConfig,
+    /// What may be used of the machine.
+    pub resources: ResourceConfig,
+    /// Records after which no more are read; all are where there is none.
+    pub sample: Option<u64>,
 }
 
 /// Where the pages are listed: the file first, then the arguments.
@@ -132,6 +147,10 @@ pub struct TransformConfig {
     pub projection: Arc<Projection>,
     /// How much of a rejected record is shown.
     pub rejects_raw: RejectsRaw,
+    /// What is known of the records before the first page.
+    pub schema: Option<Arc<DeclaredSchema>>,
+    /// What is done with records that do not fit it.
+    pub schema_contract: SchemaContract,
 }
 
 impl TransformConfig {
@@ -140,6 +159,50 @@ impl TransformConfig {
     /// The most that `--max-record-bytes` may be: the offsets of text columns are 32 bits wide, and text may
     /// grow when it is widened.
     pub const RECORD_BYTES_MAX_LIMIT: u64 = 512 << 20;
+
+    /// The schema that the output has whatever the records hold.
+    pub fn fixed_schema(&self) -> Option<&DeclaredSchema> {
+        self.schema.as_deref().filter(|_| self.schema_contract != SchemaContract::Evolve)
+    }
+
+    /// The declared field that holds the list of a `--values` field.
+    pub fn declared_values(&self, values: &ValuesField) -> Option<&DeclaredField> {
+        self.schema.as_ref()?.field_at(self.projection.names_at(values.path.keys()))
+    }
+
+    /// Checks the schema against what else is asked of the fields.
+    ///
+    /// # Errors
+    /// What contradicts what, in words.
+    pub fn check_schema(&self) -> Result<(), String> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        for values in &self.features.fields {
+            if let Some(field) = self.declared_values(values)
+                && !field.of.is_list_of_doubles()
+            {
+                return Err(format!(
+                    "expected list<double> for {}, which is summarised (--values), got {}",
+                    values.path.shown(),
+                    field.of
+                ));
+            }
+        }
+        for hashed in &self.projection.hash {
+            if let Some(field) = schema.field_at(self.projection.names_at(hashed.keys()))
+                && field.of != DeclaredType::Text
+            {
+                return Err(format!(
+                    "expected string for {}, of which a hash is kept, got {}",
+                    hashed.shown(),
+                    field.of
+                ));
+            }
+        }
+        if self.nesting == Nesting::JSON && schema.object_keys_max() > 0 {
+            return Err("expected no struct beside --nested json, which makes objects text".to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Default for TransformConfig {
@@ -153,6 +216,8 @@ impl Default for TransformConfig {
             has_provenance: false,
             projection: Arc::default(),
             rejects_raw: RejectsRaw::Full,
+            schema: None,
+            schema_contract: SchemaContract::Evolve,
         }
     }
 }
@@ -182,6 +247,15 @@ impl Default for FeatureConfig {
 }
 
 impl FeatureConfig {
+    /// The names of the columns of all features, in order.
+    pub fn column_names(&self) -> impl Iterator<Item = String> {
+        let of_field = |field: &'_ ValuesField| {
+            let name = field.name.clone();
+            self.features.iter().map(move |feature| format!("{name}_{}", feature.name()))
+        };
+        self.fields.iter().flat_map(of_field)
+    }
+
     /// `--features none`: no list is summarised, `values` is a field like any other.
     pub fn none() -> Self {
         Self {

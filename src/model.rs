@@ -81,9 +81,11 @@ pub enum DeclaredForm {
     NoContent,
 }
 
-/// A record that was not written, kept byte for byte unless it is too large.
+/// A record that was not written, or a value of one that was, kept byte for byte unless it is too large.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
+    /// What was lost.
+    pub loss: Loss,
     /// Position of the record in its batch, from 0; in its page once the batch is counted there.
     pub record: u64,
     /// Offset of the record's first byte in the decompressed body.
@@ -92,11 +94,20 @@ pub struct Reject {
     pub pointer: String,
     /// What was expected and what was found.
     pub reason: String,
-    /// The record as it was served.
+    /// The record as it was served, or the value that was discarded.
     pub raw: RawRecord,
 }
 
-/// What is kept of a record that was not written.
+/// What a reject keeps from the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// A record.
+    Record,
+    /// A value of a record that was written, with null in its place (`--schema-contract discard_value`).
+    Value,
+}
+
+/// What is kept of a record, or a value, that was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RawRecord {
     /// All of it.
@@ -219,7 +230,7 @@ pub struct PageBatch {
     pub features: Vec<FieldFeatures>,
     /// Where the rows come from: the columns that [`Provenance`] names, or none.
     pub provenance: Vec<BatchColumn>,
-    /// Records that did not become rows, in the order of the page.
+    /// Records that did not become rows, and discarded values of others, in the order of the page.
     pub rejects: Vec<Reject>,
     /// Keys that stood twice in one object; the last one won.
     pub duplicate_key_count: u64,
@@ -230,6 +241,11 @@ pub struct PageBatch {
 }
 
 impl PageBatch {
+    /// The records that did not become rows.
+    pub fn rejected_records(&self) -> impl Iterator<Item = &Reject> {
+        self.rejects.iter().filter(|reject| reject.loss == Loss::Record)
+    }
+
     /// Bytes of memory that the columns and rejects hold.
     pub fn memory_bytes(&self) -> u64 {
         let columns = self.columns.iter().map(BatchColumn::memory_bytes);

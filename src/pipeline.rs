@@ -7,6 +7,7 @@
 mod intake;
 mod life;
 mod provenance;
+mod survey;
 mod verdict;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::calendar::now_rfc3339;
-use crate::config::Config;
+use crate::config::{Config, InputConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Requests, UrlList};
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 use intake::Intake;
 use life::{Decoding, Line, Step};
 use verdict::Tally;
+
+pub use survey::Surveyor;
 
 /// A run that is set up and may begin.
 #[derive(Debug)]
@@ -85,12 +88,7 @@ impl Pipeline {
     /// Runs to the end and says what happened. Never panics on input; never leaves scratch behind.
     pub async fn run(mut self) -> Report {
         let started = Instant::now();
-        let mut report = Report {
-            run_id: format!("{:016x}", fastrand::u64(..)),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: now_rfc3339(),
-            ..Report::default()
-        };
+        let mut report = begun_report();
         let mut stop = self.stop.clone();
         let outcome = tokio::select! {
             biased;
@@ -100,42 +98,26 @@ impl Pipeline {
         };
         if let Err(error) = outcome {
             report.fail(&error);
-            let pages = &mut report.pages;
-            pages.left = pages.listed.saturating_sub(pages.fetched + pages.failed + pages.duplicate);
+            count_left(&mut report);
         }
-        report.bytes.wire = self.metrics.wire_bytes.get();
-        report.bytes.body = self.metrics.body_bytes.get();
-        report.requests = RequestCounts {
-            sent: self.metrics.requests_sent.get(),
-            retried: self.metrics.requests_retried.get(),
-            by_status: self.metrics.by_status(),
-        };
-        report.stages = StageTimes {
-            fetch: StageTime::of(&self.metrics.fetch_time),
-            decode: StageTime::of(&self.metrics.decode_time),
-            features: None,
-            encode: StageTime::of(&self.metrics.encode_time),
-            publish: StageTime::of(&self.metrics.publish_time),
-        };
+        add_metrics(&mut report, &self.metrics);
         report.elapsed_ms = started.elapsed().as_millis() as u64;
         report
     }
 
     async fn run_line(&mut self, report: &mut Report) -> Result<()> {
-        // On a thread of its own: standard input may stay silent for ever, and a signal must be heard then.
-        let input = self.config.input.clone();
-        let list = tokio::task::spawn_blocking(move || UrlList::open(&input))
-            .await
-            .map_err(|error| Error::failed("could not read the list").because(error))??;
+        let list = open_list(&self.config.input, report, &self.metrics).await?;
         let list_digest = list.digest().to_owned();
-        report.pages.listed = list.listed();
-        self.metrics.pages_listed.add(list.listed());
         let mut output = LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref())?;
         if let Some(urls_file) = &self.config.input.urls_file {
             output.check_is_not_output(urls_file)?;
         }
         let spools = output.spools();
-        let line = Arc::new(Line::new(&self.config, Arc::clone(&self.metrics), spools.clone())?);
+        let Config { http, transform, resources, .. } = &self.config;
+        let (thread_count, memory_bytes) = (resources.thread_count, self.config.page_memory_bytes());
+        let line =
+            Line::new(http, transform, thread_count, memory_bytes, Arc::clone(&self.metrics), spools.clone());
+        let line = Arc::new(line?);
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
@@ -218,6 +200,51 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+fn begun_report() -> Report {
+    Report {
+        run_id: format!("{:016x}", fastrand::u64(..)),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: now_rfc3339(),
+        ..Report::default()
+    }
+}
+
+/// Counts the pages that nothing is known of.
+fn count_left(report: &mut Report) {
+    let pages = &mut report.pages;
+    pages.left = pages.listed.saturating_sub(pages.fetched + pages.failed + pages.duplicate);
+}
+
+/// Adds what was counted and timed on the way.
+fn add_metrics(report: &mut Report, metrics: &Metrics) {
+    report.bytes.wire = metrics.wire_bytes.get();
+    report.bytes.body = metrics.body_bytes.get();
+    report.requests = RequestCounts {
+        sent: metrics.requests_sent.get(),
+        retried: metrics.requests_retried.get(),
+        by_status: metrics.by_status(),
+    };
+    report.stages = StageTimes {
+        fetch: StageTime::of(&metrics.fetch_time),
+        decode: StageTime::of(&metrics.decode_time),
+        features: None,
+        encode: StageTime::of(&metrics.encode_time),
+        publish: StageTime::of(&metrics.publish_time),
+    };
+}
+
+/// Reads and checks the list: on a thread of its own, since standard input may stay silent for ever, and a signal must
+/// be heard then.
+async fn open_list(input: &InputConfig, report: &mut Report, metrics: &Metrics) -> Result<UrlList> {
+    let input = input.clone();
+    let list = tokio::task::spawn_blocking(move || UrlList::open(&input))
+        .await
+        .map_err(|error| Error::failed("could not read the list").because(error))??;
+    report.pages.listed = list.listed();
+    metrics.pages_listed.add(list.listed());
+    Ok(list)
 }
 
 /// The rejects file is about this run, whether the run publishes or not.

@@ -59,6 +59,8 @@ pub struct Report {
     pub pages: PageCounts,
     /// Records by outcome.
     pub records: RecordCounts,
+    /// Values that the schema could not hold and that are null in the output; the rejects file has them.
+    pub values_discarded: u64,
     /// Bytes by place.
     pub bytes: ByteCounts,
     /// HTTP requests.
@@ -229,6 +231,13 @@ impl Report {
         Ok(())
     }
 
+    /// The report of a run that could not begin.
+    pub fn of_error(error: &Error) -> Self {
+        let mut report = Self::default();
+        report.fail(error);
+        report
+    }
+
     /// Says that the run stopped with this error.
     pub fn fail(&mut self, error: &Error) {
         self.exit_code = error.kind().exit_code();
@@ -247,12 +256,28 @@ impl Report {
     /// The report as people read it, ending with a line feed. `list` names the URL list.
     pub fn to_text(&self, list: &str) -> String {
         let mut text = String::new();
-        self.write_text(&mut text, list).expect("writing to a String does not fail");
+        let written =
+            self.write_headline(&mut text).and_then(|()| self.write_counts(&mut text, list, "written"));
+        written.expect("writing to a String does not fail");
         text
     }
 
-    fn write_text(&self, out: &mut String, list: &str) -> std::fmt::Result {
-        let Self { pages, records, bytes, requests, .. } = self;
+    /// As [`Self::to_text`], of a run that wrote nothing but read records with so many columns.
+    pub fn to_survey_text(&self, list: &str, column_count: usize) -> String {
+        let mut text = String::new();
+        let seconds = self.elapsed_ms as f64 / 1000.0;
+        let records = grouped(self.records.written);
+        let headline = match self.error {
+            Some(_) => writeln!(text, "no schema, after {seconds:.2} s (exit {})", self.exit_code),
+            None => writeln!(text, "read {records} records: {column_count} columns, in {seconds:.2} s"),
+        };
+        let written = headline.and_then(|()| self.write_counts(&mut text, list, "read"));
+        written.expect("writing to a String does not fail");
+        text
+    }
+
+    fn write_headline(&self, out: &mut String) -> std::fmt::Result {
+        let Self { records, bytes, .. } = self;
         let seconds = self.elapsed_ms as f64 / 1000.0;
         match (&self.error, self.outputs.first()) {
             (Some(_), _) => writeln!(out, "nothing published in {seconds:.2} s (exit {})", self.exit_code)?,
@@ -267,6 +292,12 @@ impl Report {
                 writeln!(out, "nothing to publish: no records and no known columns ({seconds:.2} s)")?;
             }
         }
+        Ok(())
+    }
+
+    /// `taken` says what became of the records that were not rejected.
+    fn write_counts(&self, out: &mut String, list: &str, taken: &str) -> std::fmt::Result {
+        let Self { pages, records, bytes, requests, .. } = self;
         writeln!(
             out,
             "  pages    {} listed = {} fetched + {} unchanged + {} failed + {} duplicate + {} left",
@@ -279,11 +310,18 @@ impl Report {
         )?;
         writeln!(
             out,
-            "  records  {} seen = {} written + {} rejected",
+            "  records  {} seen = {} {taken} + {} rejected",
             grouped(records.seen),
             grouped(records.written),
             grouped(records.rejected)
         )?;
+        if self.values_discarded > 0 {
+            let discarded = grouped(self.values_discarded);
+            writeln!(
+                out,
+                "  values   {discarded} discarded and null instead (--schema-contract discard_value)"
+            )?;
+        }
         writeln!(
             out,
             "  bytes    {} received, {} decompressed, {} written",

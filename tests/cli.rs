@@ -4,6 +4,8 @@
 
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/contract.rs"]
+mod contract;
 #[path = "cli/disk.rs"]
 mod disk;
 #[path = "cli/drift.rs"]
@@ -40,6 +42,8 @@ mod records;
 mod retry;
 #[path = "cli/sample.rs"]
 mod sample;
+#[path = "cli/schema.rs"]
+mod schema;
 #[path = "cli/server.rs"]
 mod server;
 #[path = "cli/shapes.rs"]

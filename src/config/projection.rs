@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{FieldPath, ValuesField};
 use crate::digest::KeyedDigest;
+use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType};
 
 /// What becomes of the fields of records. Decided while they are decoded: what is dropped is not even kept.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,46 @@ impl Projection {
     /// Whether something must not be seen.
     pub fn hides(&self) -> bool {
         !self.drop.is_empty() || !self.hash.is_empty()
+    }
+
+    /// The names that lead to the column of the field that these keys lead to.
+    pub fn names_at<'a>(&'a self, keys: &'a [String]) -> impl Iterator<Item = &'a str> {
+        (1..=keys.len()).map(|length| {
+            let renamed = self.rename.iter().find(|(field, _)| field.keys() == &keys[..length]);
+            renamed.map_or(&*keys[length - 1], |(_, name)| name)
+        })
+    }
+
+    /// Takes the fields that become no columns out of a schema.
+    pub fn apply_to(&self, schema: &mut DeclaredSchema) {
+        self.keep_shown(&mut schema.fields, &mut Vec::new());
+    }
+
+    /// `keys` lead from the record to the object with these fields.
+    fn keep_shown(&self, fields: &mut Vec<DeclaredField>, keys: &mut Vec<String>) {
+        fields.retain_mut(|field| {
+            let is_it = |(path, name): &&(FieldPath, String)| {
+                **name == *field.name && path.keys().split_last().is_some_and(|(_, above)| above == &keys[..])
+            };
+            let key = match self.rename.iter().find(is_it) {
+                Some((path, _)) => path.keys().last().expect("a field has a key").clone(),
+                None => field.name.to_string(),
+            };
+            keys.push(key);
+            let is_dropped = self.drop.iter().any(|dropped| keys.starts_with(dropped.keys()));
+            let is_on_the_way =
+                |selected: &FieldPath| keys.starts_with(selected.keys()) || selected.keys().starts_with(keys);
+            let is_selected = self.select.is_empty() || self.select.iter().any(is_on_the_way);
+            if let DeclaredType::Struct(below) = &mut field.of {
+                self.keep_shown(below, keys);
+                if below.is_empty() {
+                    // Objects of which nothing is left are text, as they are without a schema.
+                    field.of = DeclaredType::Text;
+                }
+            }
+            keys.pop();
+            is_selected && !is_dropped
+        });
     }
 
     /// # Errors

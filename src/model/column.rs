@@ -64,6 +64,15 @@ impl BatchColumn {
         self.row_count
     }
 
+    /// Rows that have no value.
+    pub fn null_count(&self) -> usize {
+        match &self.rows {
+            Rows::All => self.values.logical_null_count(),
+            Rows::Some(rows) => self.row_count - rows.len() + self.values.logical_null_count(),
+            Rows::Alike => self.values.logical_null_count() * self.row_count,
+        }
+    }
+
     /// All of its rows, with their nulls.
     pub fn to_array(&self) -> ArrayRef {
         self.array(0, self.row_count, Arc::clone)

@@ -70,7 +70,13 @@ impl Intake {
         let Decoded { batch, rest, .. } = match decoded {
             Ok(decoded) => decoded,
             Err(fault) => {
-                self.verdict = Some(Verdict::Page(fault.in_page(self.counts.record_count())));
+                let breaks_schema = fault.breaks_schema();
+                let fault = fault.in_page(self.counts.record_count());
+                self.verdict = Some(if breaks_schema {
+                    Verdict::Run(self.schema_broken(&fault.reason))
+                } else {
+                    Verdict::Page(fault)
+                });
                 return Ok(None);
             }
         };
@@ -82,6 +88,12 @@ impl Intake {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What a record that does not fit a frozen schema does to the run.
+    fn schema_broken(&self, reason: &str) -> Error {
+        let (id, url) = (self.id, &self.shown);
+        Error::new(ErrorKind::Contract, format!("--schema-contract freeze: {id} ({url}), {reason}"))
     }
 
     /// Says that the body ended well, and what it was; its fault, if a chunk has one.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::budget::{ByteBudget, Reservation};
-use crate::config::{Config, TransformConfig};
+use crate::config::{HttpConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::Result;
 use crate::fetch::{AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
@@ -71,17 +71,25 @@ struct Broken {
 }
 
 impl Line {
-    pub(super) fn new(config: &Config, metrics: Arc<Metrics>, spools: Spools) -> Result<Self> {
-        let pool = CpuPool::new(config.resources.thread_count)?;
-        let budget = ByteBudget::new(config.page_memory_bytes());
-        let fair_share = budget.shared_bytes() / (2 * config.http.concurrency as u64);
+    /// A line on which pages may take so many bytes of memory.
+    pub(super) fn new(
+        http: &HttpConfig,
+        transform: &TransformConfig,
+        thread_count: usize,
+        memory_bytes: u64,
+        metrics: Arc<Metrics>,
+        spools: Spools,
+    ) -> Result<Self> {
+        let pool = CpuPool::new(thread_count)?;
+        let budget = ByteBudget::new(memory_bytes);
+        let fair_share = budget.shared_bytes() / (2 * http.concurrency as u64);
         let memory_bytes_max = fair_share.min(BACKLOG_BYTES_MAX);
         let backlog = BacklogRoom { budget: budget.clone(), memory_bytes_max, spools };
         Ok(Self {
-            fetcher: Fetcher::new(&config.http, backlog, Arc::clone(&metrics), pool.clone()),
+            fetcher: Fetcher::new(http, backlog, Arc::clone(&metrics), pool.clone()),
             budget,
-            requests: Arc::new(Semaphore::new(config.http.concurrency)),
-            transform: Arc::new(config.transform.clone()),
+            requests: Arc::new(Semaphore::new(http.concurrency)),
+            transform: Arc::new(transform.clone()),
             pool,
             metrics,
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),

@@ -27,6 +27,6 @@ pub(super) fn provenance_of(
 
 /// The positions of the rows among the records of their batch, of which some were rejected.
 fn records_of_rows(batch: &PageBatch) -> impl Iterator<Item = u64> {
-    let mut rejected = batch.rejects.iter().map(|reject| reject.record).peekable();
+    let mut rejected = batch.rejected_records().map(|reject| reject.record).peekable();
     (0..batch.record_count).filter(move |record| rejected.next_if_eq(record).is_none())
 }

@@ -20,6 +20,7 @@ pub(super) struct PageCounts {
     record_count: u64,
     row_count: u64,
     reject_count: u64,
+    discarded_value_count: u64,
     duplicate_key_count: u64,
     overflow_count: u64,
     records_hint: Option<String>,
@@ -37,7 +38,9 @@ impl PageCounts {
     pub(super) fn add(&mut self, batch: &PageBatch) {
         self.record_count += batch.record_count;
         self.row_count += batch.row_count as u64;
-        self.reject_count += batch.rejects.len() as u64;
+        let reject_count = batch.rejected_records().count();
+        self.reject_count += reject_count as u64;
+        self.discarded_value_count += (batch.rejects.len() - reject_count) as u64;
         self.duplicate_key_count += batch.duplicate_key_count;
         self.overflow_count += batch.overflow_count;
         self.records_hint = self.records_hint.take().or_else(|| batch.records_hint.clone());
@@ -51,6 +54,7 @@ impl Tally {
         report.records.seen += page.record_count;
         report.records.written += page.row_count;
         report.records.rejected += page.reject_count;
+        report.values_discarded += page.discarded_value_count;
         self.duplicate_key_count += page.duplicate_key_count;
         self.overflow_count += page.overflow_count;
         if let (None, Some(pointer)) = (&self.records_hint, &page.records_hint) {

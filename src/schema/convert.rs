@@ -14,8 +14,8 @@ use arrow::datatypes::{Field, Int64Type};
 
 use super::output::stored_data_type;
 use super::text::{JsonText, write_json_string};
-use super::timestamp::in_unit_of;
-use super::{ColumnType, Quoting, element_field};
+use super::timestamp::{in_unit_of, read_timestamp, timestamp_array};
+use super::{ColumnType, Quoting, TimestampForms, element_field};
 
 /// Where a column stands: by itself in the record, or inside an object or a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +49,14 @@ fn widen(array: &ArrayRef, from: &ColumnType, to: &ColumnType, place: Place) -> 
             let doubles = integers.values().iter().map(|value| *value as f64).collect::<Vec<_>>();
             Arc::new(Float64Array::new(doubles.into(), integers.nulls().cloned()))
         }
-        (ColumnType::Text(from), ColumnType::Text(to)) => {
-            if place == Place::Inside && *from == Quoting::Strings && *to == Quoting::Mixed {
-                quote(array.as_string())
-            } else {
-                Arc::clone(array)
-            }
-        }
+        (ColumnType::Text(from), ColumnType::Text(to)) => match (place, from, to) {
+            (Place::Inside, Quoting::Strings, Quoting::Mixed) => quote(array.as_string()),
+            // Text that is declared is what it will be: it has no fragments.
+            (Place::Inside, Quoting::Mixed, Quoting::Strings) => unquote(array.as_string()),
+            _ => Arc::clone(array),
+        },
+        // Of one declared type, but not of one spelling.
+        (ColumnType::Text(_), ColumnType::Timestamp(to)) => timestamps_of(array.as_string(), *to),
         (_, ColumnType::Text(quoting)) => {
             let text = JsonText::new(array, from);
             let as_json = place == Place::Inside && *quoting == Quoting::Mixed;
@@ -169,6 +170,17 @@ fn unquote(fragments: &StringArray) -> ArrayRef {
         }
         is_valid
     })
+}
+
+/// # Panics
+/// A text is no timestamp.
+fn timestamps_of(texts: &StringArray, to: TimestampForms) -> ArrayRef {
+    let value_of = |row| {
+        let text = if texts.is_valid(row) { texts.value(row) } else { return 0 };
+        let (instant, _) = read_timestamp(text.as_bytes()).expect("the column holds timestamps only");
+        instant.in_unit(to.unit())
+    };
+    timestamp_array((0..texts.len()).map(value_of).collect(), texts.nulls().cloned(), to)
 }
 
 /// Builds a text column; `write` appends the value of a row and says whether there is one.

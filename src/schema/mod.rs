@@ -6,7 +6,10 @@
 //! Nothing here looks at JSON or at Parquet.
 
 mod convert;
+mod declared;
 mod output;
+mod profile;
+mod schema_file;
 mod text;
 mod timestamp;
 
@@ -19,7 +22,10 @@ use crate::pointer;
 
 pub use convert::convert;
 pub(crate) use convert::{Form, convert_inside, holds_fragments, to_form};
+pub use declared::{DeclaredField, DeclaredSchema, DeclaredType, SchemaContract};
 pub use output::{LEAF_COLUMNS_MAX, TooManyColumns, check_leaf_columns, leaf_count, output_field, type_name};
+pub use profile::{Profile, ProfiledFields, Survey};
+pub use schema_file::{read_schema, show_schema};
 pub use text::{JsonText, write_double, write_json_double, write_json_string};
 pub use timestamp::{Instant, TimestampForms, TimestampText, read_timestamp};
 pub(crate) use timestamp::{timestamp_array, timestamp_values};

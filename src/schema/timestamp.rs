@@ -41,6 +41,20 @@ impl TimestampForms {
     /// No spelling: not a timestamp.
     pub const NONE: Self = Self(0);
 
+    /// Every spelling: what is known of a column of this unit before its first value.
+    pub(super) const fn any(unit: TimeUnit) -> Self {
+        match unit {
+            TimeUnit::Nanosecond => Self(SPELLINGS | NANOS),
+            _ => Self(SPELLINGS | MICROS | NANOS),
+        }
+    }
+
+    /// Whether there are timestamps, and a column of this unit holds all of them.
+    pub const fn fit(self, unit: TimeUnit) -> bool {
+        let flag = if matches!(unit, TimeUnit::Nanosecond) { NANOS } else { MICROS };
+        !self.is_empty() && self.0 & flag != 0
+    }
+
     /// Whether no spelling is shared, or no unit holds all values.
     pub const fn is_empty(self) -> bool {
         self.0 & SPELLINGS == 0 || self.0 & !SPELLINGS == 0

@@ -55,7 +55,7 @@ pub struct Scratch {
     pub file: File,
 }
 
-/// Where bytes that do not fit the memory are put, beside the output.
+/// Where bytes that do not fit the memory are put: beside the output, if there is one.
 #[derive(Debug, Clone)]
 pub struct Spools {
     target: PathBuf,
@@ -72,6 +72,11 @@ pub struct Spool {
 }
 
 impl Spools {
+    /// In a folder for temporary files, under a name that nobody else has.
+    pub fn in_folder(folder: &Path, name: &str) -> Self {
+        Self { target: folder.join(name), count: Arc::default() }
+    }
+
     /// A new file, empty.
     ///
     /// # Errors
@@ -79,7 +84,8 @@ impl Spools {
     pub fn create(&self) -> Result<Spool> {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let path = hidden(&self.target, &format!("{SPOOL}{number}"));
-        let Scratch { path, file } = open_scratch(&path, 0o600)?;
+        let opened = OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(&path);
+        let file = opened.map_err(|error| Error::storage("create", &path, error))?;
         remove(&path)?;
         Ok(Spool { path, file })
     }

@@ -54,6 +54,23 @@ pub(super) enum ChunkEnd {
     Broken,
 }
 
+/// A chunk without its bytes.
+#[derive(Debug)]
+pub(super) struct ChunkBegin {
+    begin: Option<(usize, Place, ChunkEnd)>,
+    offset: u64,
+    is_whole_page: bool,
+}
+
+impl ChunkBegin {
+    /// The chunk of these bytes.
+    pub(super) fn of(self, bytes: Vec<u8>) -> Chunk {
+        let (start, place, end) = self.begin.expect("only records are decoded once more");
+        let content = Content::Records { bytes, start, place, end };
+        Chunk { content, offset: self.offset, is_whole_page: self.is_whole_page }
+    }
+}
+
 impl ChunkEnd {
     pub(super) fn is_last(self) -> bool {
         self != Self::Record
@@ -66,6 +83,23 @@ impl Chunk {
         let end = ChunkEnd::Page { is_proven: end_proven };
         let content = Content::Records { bytes: body, start: 0, place: Place::Unknown(form), end };
         Self { content, offset: 0, is_whole_page: true }
+    }
+
+    /// How it begins, so that it can be decoded once more.
+    pub(super) fn begin(&self) -> ChunkBegin {
+        let begin = match &self.content {
+            Content::Records { start, place, end, .. } => Some((*start, place.clone(), *end)),
+            Content::Oversize { .. } | Content::Lost(_) => None,
+        };
+        ChunkBegin { begin, offset: self.offset, is_whole_page: self.is_whole_page }
+    }
+
+    /// Its bytes; none of a record that was too large to be kept.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self.content {
+            Content::Records { bytes, .. } => bytes,
+            Content::Oversize { .. } | Content::Lost(_) => Vec::new(),
+        }
     }
 
     /// Its bytes; none of a record that was too large to be kept.

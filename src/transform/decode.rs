@@ -122,6 +122,11 @@ impl<'c> Decoder<'c> {
         &self.marks
     }
 
+    /// Counts keys that stood twice in a record before it was handed over.
+    pub(super) fn count_duplicate_keys(&mut self, count: u64) {
+        self.duplicate_key_count += count;
+    }
+
     /// Records taken so far.
     pub(super) fn record_count(&self) -> usize {
         self.records.len()

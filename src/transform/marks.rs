@@ -149,6 +149,12 @@ impl Marks {
         self.below.iter().any(|(_, below)| below.name.is_some())
     }
 
+    /// The key of the field that is renamed to this.
+    pub(super) fn key_of(&self, name: &str) -> Option<&str> {
+        let renamed = self.below.iter().find(|(_, below)| below.name.as_deref() == Some(name));
+        renamed.map(|(key, _)| key.as_str())
+    }
+
     /// How many of these keys lead to something that is not to be seen; `None` if all of it may be.
     pub(super) fn hidden_at(&self, keys: &[String]) -> Option<usize> {
         let (key, rest) = keys.split_first()?;
@@ -156,6 +162,13 @@ impl Marks {
             (Usage::Column, below) => below?.hidden_at(rest).map(|depth| depth + 1),
             _ => Some(1),
         }
+    }
+
+    /// Whether all of the value that these keys lead to may be seen.
+    pub(super) fn shows_all_at(&self, keys: &[String]) -> bool {
+        let Some((key, rest)) = keys.split_first() else { return !self.projects };
+        self.usage_of(key.as_bytes()) == Usage::Column
+            && self.child(key.as_bytes()).is_none_or(|below| below.shows_all_at(rest))
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) enum FaultKind {
     ColumnsLimit,
     /// The record is right, but would make the columns of its batch too large.
     BatchFull,
+    /// The record is right, but does not fit a schema that is frozen.
+    SchemaBroken,
 }
 
 impl Fault {

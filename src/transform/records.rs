@@ -4,15 +4,20 @@
 //! the page, and then none of its records counts.
 
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
+use super::conform::{Conformed, Difference, conform, fits};
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
+use super::duplicates::write_last_values;
 use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of};
 use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
 use super::walk::{Next, Walk};
 use crate::config::{RejectsRaw, TransformConfig};
-use crate::model::{FieldFeatures, PageBatch, PageFault, RawRecord, Received, Reject};
+use crate::model::{FieldFeatures, Loss, PageBatch, PageFault, RawRecord, Received, Reject};
 use crate::pointer;
-use crate::schema::Kinds;
+use crate::schema::{DeclaredSchema, Kinds, SchemaContract};
+
+/// Differences of a record that are named.
+const DIFFERENCES_SHOWN_MAX: usize = 10;
 
 /// A batch of a chunk's records.
 #[derive(Debug)]
@@ -25,9 +30,11 @@ pub struct Decoded {
     pub spent: Vec<u8>,
 }
 
-/// The page fails in this chunk.
+/// The page fails in this chunk, or the run does.
 #[derive(Debug)]
 pub struct ChunkFault {
+    /// Whether it is a record that breaks the schema, which is frozen.
+    breaks_schema: bool,
     reason: String,
     /// Records before the fault, in what was decoded.
     record_count: u64,
@@ -37,10 +44,16 @@ pub struct ChunkFault {
 }
 
 impl ChunkFault {
+    /// Whether the run fails: the page is as it should be, but not its record for a frozen schema.
+    pub fn breaks_schema(&self) -> bool {
+        self.breaks_schema
+    }
+
     /// The fault of the page, in which so many records stand before this chunk.
     pub fn in_page(self, records_before: u64) -> PageFault {
         let record = records_before + self.record_count;
-        let place = if record > 0 { format!("record {record}: ") } else { String::new() };
+        let is_told = record > 0 || self.breaks_schema;
+        let place = if is_told { format!("record {record}: ") } else { String::new() };
         PageFault {
             reason: format!("{place}{}", self.reason),
             byte_offset: Some(self.byte_offset),
@@ -55,8 +68,26 @@ impl ChunkFault {
 /// # Errors
 /// The page is no JSON of a known shape, or the boundary between its records is lost.
 pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFault> {
+    let Some(schema) = config.fixed_schema() else { return decode_held_to(None, chunk, config) };
+    let again = chunk.begin();
+    let decoded = decode_held_to(None, chunk, config)?;
+    if fits(&decoded.batch, schema, config.schema_contract) {
+        return Ok(decoded);
+    }
+    let Decoded { batch, rest, spent } = decoded;
+    drop(batch);
+    let bytes = rest.map_or(spent, Chunk::into_bytes);
+    decode_held_to(Some(schema), again.of(bytes), config)
+}
+
+fn decode_held_to(
+    schema: Option<&DeclaredSchema>,
+    chunk: Chunk,
+    config: &TransformConfig,
+) -> Result<Decoded, ChunkFault> {
     let Chunk { content, offset, is_whole_page } = chunk;
     let fault_in = |body: &[u8], fault: &Fault, record_count: u64| ChunkFault {
+        breaks_schema: fault.kind == FaultKind::SchemaBroken,
         reason: located(fault),
         record_count,
         byte_offset: offset.wrapping_add(fault.position as u64),
@@ -65,13 +96,13 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
     let (bytes, start, place, end) = match content {
         Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
         Content::Oversize { size, sha256 } => {
-            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config);
+            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config, None);
             records.reject_oversize(0, RawRecord::Digest { size, sha256 });
             return Ok(Decoded { batch: records.finish(false), rest: None, spent: Vec::new() });
         }
         Content::Records { bytes, start, place, end } => (bytes, start, place, end),
     };
-    let mut records = Records::new(&bytes, start, offset, end, config);
+    let mut records = Records::new(&bytes, start, offset, end, config, schema);
     let taken = records.take(start, place, config);
     let stopped = match taken {
         Ok(None) if end == ChunkEnd::Broken => panic!("the cutter found broken what the decoder takes"),
@@ -101,6 +132,13 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
     })
 }
 
+/// Why a record does not fit the schema.
+fn fault_of(difference: &Difference) -> Box<Fault> {
+    let mut fault = Fault::new(FaultKind::Value, 0, difference.reason.clone());
+    fault.pointer = difference.pointer();
+    fault
+}
+
 /// Whether a text is a whole JSON value and nothing else.
 fn is_one_value(text: &[u8]) -> bool {
     let mut reader = Reader::new(text);
@@ -124,6 +162,9 @@ struct Records<'a> {
     bytes_are_utf8: bool,
     record_bytes_max: usize,
     decoder: Decoder<'a>,
+    /// What each record is held to.
+    schema: Option<&'a DeclaredSchema>,
+    contract: SchemaContract,
     rejects_raw: RejectsRaw,
     rejects: Vec<Reject>,
     /// Bytes of memory that they hold.
@@ -139,7 +180,14 @@ type Taken = Result<(), Box<Fault>>;
 type TakenUpTo = Result<Option<(usize, Place)>, Box<Fault>>;
 
 impl<'a> Records<'a> {
-    fn new(bytes: &'a [u8], start: usize, offset: u64, end: ChunkEnd, config: &'a TransformConfig) -> Self {
+    fn new(
+        bytes: &'a [u8],
+        start: usize,
+        offset: u64,
+        end: ChunkEnd,
+        config: &'a TransformConfig,
+        schema: Option<&'a DeclaredSchema>,
+    ) -> Self {
         Self {
             bytes,
             offset,
@@ -147,6 +195,8 @@ impl<'a> Records<'a> {
             bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
             record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
             decoder: Decoder::new(config),
+            schema,
+            contract: config.schema_contract,
             rejects_raw: config.rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
@@ -260,12 +310,14 @@ impl<'a> Records<'a> {
             return Ok(());
         }
         let taken = match self.check_utf8(record) {
-            Ok(()) => self.decoder.take_record(&mut Reader::new(record), Tail::Nothing),
+            Ok(()) => self.hand_over(&mut Reader::new(record), start, Tail::Nothing),
             Err(fault) => Err(fault),
         };
         match taken {
             Ok(()) => self.index += 1,
-            Err(fault) if fault.kind == FaultKind::BatchFull => return Err(fault),
+            Err(fault) if matches!(fault.kind, FaultKind::BatchFull | FaultKind::SchemaBroken) => {
+                return Err(fault);
+            }
             Err(fault) if fault.kind == FaultKind::ColumnsLimit => {
                 self.index += 1;
                 return Err(fault);
@@ -302,14 +354,14 @@ impl<'a> Records<'a> {
             *reader = start.clone();
         }
         let taken = if self.bytes_are_utf8 {
-            self.decoder.take_record(reader, Tail::Any)
+            self.hand_over(reader, first, Tail::Any)
         } else {
             self.check_utf8_up_to(first)?;
             reader.skip_value()?;
             self.utf8_checked_to = reader.position();
             self.check_utf8(&self.bytes[first..reader.position()]).and_then(|()| {
                 *reader = start.clone();
-                self.decoder.take_record(reader, Tail::Any)
+                self.hand_over(reader, first, Tail::Any)
             })
         };
         match taken {
@@ -329,6 +381,77 @@ impl<'a> Records<'a> {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Hands the record that is next, which begins at byte `start`, to the decoder: without what does not fit the
+    /// schema, where it is held to one.
+    fn hand_over(&mut self, reader: &mut Reader<'a>, start: usize, tail: Tail) -> Taken {
+        let held = self.schema.and_then(|schema| self.hold_to(schema, reader.clone(), tail));
+        let Some((conformed, end, duplicate_key_count)) = held else {
+            return self.decoder.take_record(reader, tail);
+        };
+        let Conformed { record, differences } = conformed;
+        match self.contract {
+            SchemaContract::Freeze => {
+                let named = differences.iter().take(DIFFERENCES_SHOWN_MAX).map(|difference| {
+                    let mut fault = fault_of(difference);
+                    self.hide_value(&mut fault);
+                    format!("{}: {}", difference.pointer(), fault.reason)
+                });
+                let mut reason = named.collect::<Vec<_>>().join("; ");
+                if let Some(more @ 1..) = differences.len().checked_sub(DIFFERENCES_SHOWN_MAX) {
+                    reason.push_str(&format!("; and {more} more"));
+                }
+                Err(Fault::new(FaultKind::SchemaBroken, start, reason))
+            }
+            SchemaContract::DiscardRow => Err(fault_of(&differences[0])),
+            SchemaContract::DiscardValue => {
+                self.decoder.take_record(&mut Reader::new(&record), Tail::Nothing)?;
+                self.decoder.count_duplicate_keys(duplicate_key_count);
+                for difference in differences {
+                    self.discard_value(start, difference);
+                }
+                *reader = end;
+                Ok(())
+            }
+            SchemaContract::Evolve => unreachable!("a schema that grows holds no record to it"),
+        }
+    }
+
+    /// What of a record does not fit the schema, where its text ends, and how many keys stand twice in it; `None` if
+    /// all of it fits, or if the decoder is to say what is wrong with it.
+    fn hold_to(
+        &self,
+        schema: &DeclaredSchema,
+        mut reader: Reader<'a>,
+        tail: Tail,
+    ) -> Option<(Conformed, Reader<'a>, u64)> {
+        let marks = self.decoder.marks();
+        let start = reader.clone();
+        let mut last_values = Vec::new();
+        let duplicate_key_count = write_last_values(&mut reader, marks, &mut last_values).ok()?;
+        let end = reader.clone();
+        if tail == Tail::Nothing {
+            reader.expect_end().ok()?;
+        }
+        let mut record = if duplicate_key_count == 0 { start } else { Reader::new(&last_values) };
+        let conformed = conform(&mut record, schema, marks).ok()?;
+        (!conformed.differences.is_empty()).then_some((conformed, end, duplicate_key_count))
+    }
+
+    fn discard_value(&mut self, start: usize, difference: Difference) {
+        let mut fault = fault_of(&difference);
+        // Where there is none, nothing is lost.
+        let Some(value) = difference.value else { return };
+        let is_shown = match self.rejects_raw {
+            RejectsRaw::Full => true,
+            RejectsRaw::Redacted => self.decoder.marks().shows_all_at(&difference.keys),
+            RejectsRaw::None => false,
+        };
+        self.hide_value(&mut fault);
+        let raw =
+            if is_shown { RawRecord::Bytes(value) } else { RawRecord::Hidden { size: value.len() as u64 } };
+        self.push_loss(Loss::Value, start, fault.pointer, fault.reason, raw);
     }
 
     /// Checks the bytes between the last record and `end`, which are outside records.
@@ -393,11 +516,15 @@ impl<'a> Records<'a> {
     }
 
     fn push_reject(&mut self, start: usize, pointer: String, reason: String, raw: RawRecord) {
+        self.push_loss(Loss::Record, start, pointer, reason, raw);
+        self.index += 1;
+    }
+
+    fn push_loss(&mut self, loss: Loss, start: usize, pointer: String, reason: String, raw: RawRecord) {
         let byte_offset = self.offset + start as u64;
-        let reject = Reject { record: self.index, byte_offset, pointer, reason, raw };
+        let reject = Reject { loss, record: self.index, byte_offset, pointer, reason, raw };
         self.reject_bytes += reject.memory_bytes();
         self.rejects.push(reject);
-        self.index += 1;
     }
 
     fn finish(self, may_hint: bool) -> PageBatch {

@@ -3,6 +3,7 @@
 
 use crate::config::{Config, FieldPath};
 use crate::report::Report;
+use crate::schema::DeclaredField;
 
 /// Key-value pairs of the footer, in order.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,8 @@ impl Footer {
             "values": transform.features.fields.iter().map(|field| (&field.name, field.path.shown())).collect::<Vec<_>>(),
             "features": transform.features.features.iter().map(|feature| feature.name()).collect::<Vec<_>>(),
             "on_nonfinite": transform.features.on_nonfinite.name(),
+            "schema": transform.schema.as_ref().map(|schema| schema.fields.iter().map(DeclaredField::to_string).collect::<Vec<_>>()),
+            "schema_contract": transform.schema.as_ref().map(|_| transform.schema_contract.name()),
             "row_group_rows": config.output.row_group.rows_max,
             "row_group_bytes": config.output.row_group.bytes_max,
         });
@@ -38,6 +41,7 @@ impl Footer {
             pair("records_seen", report.records.seen.to_string()),
             pair("records_written", report.records.written.to_string()),
             pair("records_rejected", report.records.rejected.to_string()),
+            pair("values_discarded", report.values_discarded.to_string()),
         ])
     }
 }

@@ -10,5 +10,6 @@ mod table;
 mod unify;
 
 pub use footer::Footer;
+pub use part_reader::schema_of_table;
 pub use rejects::{PageRejects, RejectsWriter};
 pub use table::{TableStats, TableWriter};

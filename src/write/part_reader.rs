@@ -1,10 +1,11 @@
 //! A finished part, read back: column chunks as they are encoded, or a column's values.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -17,6 +18,17 @@ use crate::error::{Error, Result};
 
 /// Rows of a column that are decoded at once, at most.
 const BATCH_ROWS_MAX: usize = 16_384;
+
+/// The columns of a table that is there already.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn schema_of_table(path: &Path) -> Result<SchemaRef, String> {
+    let file = File::open(path).map_err(|error| format!("could not be read: {error}"))?;
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .map_err(|error| format!("could not be read as Parquet: {error}"))?;
+    Ok(Arc::clone(footer.schema()))
+}
 
 /// A finished part, and its footer.
 #[derive(Debug)]

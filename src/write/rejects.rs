@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::config::RejectsRaw;
 use crate::error::{Error, Result};
-use crate::model::{PageFault, PageId, RawRecord, Received, Reject};
+use crate::model::{Loss, PageFault, PageId, RawRecord, Received, Reject};
 use crate::sink::{LocalOutput, Scratch, Spool, Spools};
 
 /// Bytes of a page's lines that are kept in memory.
@@ -72,6 +72,14 @@ struct Line<'a> {
     /// Of how many bytes the hash is, where not of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256_bytes: Option<u64>,
+    /// Whether it is one value of a record that was written.
+    #[serde(skip_serializing_if = "is_false")]
+    value_discarded: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl<'a> Line<'a> {
@@ -92,7 +100,7 @@ impl PageRejects {
         Self { id, url, lines: Vec::new(), spooled: None }
     }
 
-    /// Adds rejected records.
+    /// Adds rejected records and discarded values.
     ///
     /// # Errors
     /// They are too many to be kept in memory, and can't be written.
@@ -116,6 +124,7 @@ impl PageRejects {
                 raw_base64,
                 size,
                 sha256,
+                value_discarded: reject.loss == Loss::Value,
                 ..Line::about(self.id, &self.url)
             };
             line.write_to(&mut self.lines);

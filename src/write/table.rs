@@ -20,7 +20,7 @@ use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::model::PageBatch;
-use crate::schema::{Form, Kinds, Nesting, Shape};
+use crate::schema::{Form, Kinds, Shape};
 use crate::sink::LocalOutput;
 
 /// What a finished table came to.
@@ -75,16 +75,22 @@ fn settled(file: PartFile) -> Appending {
 }
 
 impl TableWriter {
-    /// A table without rows.
+    /// A table without rows; with the columns of a schema, if one is declared.
     pub fn new(
         pool: CpuPool,
         metrics: Arc<Metrics>,
         transform: Arc<TransformConfig>,
         row_group: RowGroupConfig,
     ) -> Self {
-        let seen_fields = vec![transform.features.fields_are_explicit; transform.features.fields.len()];
+        let features = &transform.features;
+        let is_known = |values| features.fields_are_explicit || transform.declared_values(values).is_some();
+        let seen_fields = features.fields.iter().map(is_known).collect();
+        let shape = match &transform.schema {
+            Some(schema) => schema.shape(),
+            None => Shape::of_kinds(Kinds::OBJECT),
+        };
         let tools = Tools { pool, metrics, transform, row_group };
-        Self::with_schema(tools, Shape::of_kinds(Kinds::OBJECT), seen_fields)
+        Self::with_schema(tools, shape, seen_fields)
     }
 
     fn with_schema(tools: Tools, shape: Shape, seen_fields: Vec<bool>) -> Self {
@@ -106,7 +112,7 @@ impl TableWriter {
         }
         let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
         for slice in self.row_groups.open_slices() {
-            learn_schema(&mut shape, &mut seen_fields, slice, self.tools.transform.nesting);
+            self.tools.learn_schema(&mut shape, &mut seen_fields, slice);
         }
         Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
     }
@@ -257,7 +263,7 @@ impl TableWriter {
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
         let mut grew = false;
         for slice in &row_group.slices {
-            grew |= learn_schema(&mut self.shape, &mut self.seen_fields, slice, self.tools.transform.nesting);
+            grew |= self.tools.learn_schema(&mut self.shape, &mut self.seen_fields, slice);
         }
         if grew {
             self.follow_schema().await?;
@@ -376,10 +382,13 @@ impl OpenPart {
     }
 }
 
-/// Adds what a slice of rows knows. Returns whether it is more than was known.
-fn learn_schema(shape: &mut Shape, seen_fields: &mut [bool], slice: &Slice, nesting: Nesting) -> bool {
-    let grew = shape.unite(&slice.rows.shape, nesting);
-    unite_fields(seen_fields, slice.rows.seen_fields()) | grew
+impl Tools {
+    /// Adds what a slice of rows knows. Returns whether it is more than was known.
+    fn learn_schema(&self, shape: &mut Shape, seen_fields: &mut [bool], slice: &Slice) -> bool {
+        let is_fixed = self.transform.fixed_schema().is_some();
+        let grew = !is_fixed && shape.unite(&slice.rows.shape, self.transform.nesting);
+        unite_fields(seen_fields, slice.rows.seen_fields()) | grew
+    }
 }
 
 fn unite_fields(ours: &mut [bool], theirs: impl Iterator<Item = bool>) -> bool {

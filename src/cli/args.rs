@@ -1,0 +1,482 @@
+//! The command line as it is typed. The only clap import.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use etl::calendar::Day;
+use etl::config::{
+    Feature, FieldPath, HttpConfig, Limit, ResourceConfig, RetryConfig, RowGroupConfig, ValuesField,
+};
+use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
+
+use super::fields::{Renamed, parse_field, parse_renamed, parse_values};
+use super::units::{parse_bytes, parse_count, parse_duration, parse_limit};
+
+/// Most requests at once: each is a socket, and systems give a process some thousand.
+const CONCURRENCY_MAX: usize = 1024;
+/// Most threads of the CPU pool.
+const THREADS_MAX: usize = 1024;
+/// Most rows of a row group.
+const ROW_GROUP_ROWS_MAX: usize = 10_000_000;
+
+/// When a progress line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressWhen {
+    /// When standard error is a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Pulls JSON log pages over HTTP, computes variance features over numeric lists in the records, and
+/// leaves one verified, snappy-compressed Parquet file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "etl",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...\n       \
+                      etl schema [OPTIONS] --urls FILE",
+    after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
+                  3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
+                  --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
+                  records without any field, a record that a frozen --schema does not hold), nothing published; 5 every page failed and no server answered; 6 output or \
+                  storage failed; 75 another run holds the lock; 130/143 interrupted."
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+/// What is not a run.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print the schema of the records as TOML, for --schema, and write nothing
+    #[command(
+        max_term_width = 100,
+        override_usage = "etl schema [OPTIONS] --urls FILE\n       etl schema [OPTIONS] URL..."
+    )]
+    Schema(Box<SchemaArgs>),
+}
+
+/// A run.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+
+    /// Parquet file to replace; {date:...} expands
+    #[arg(short, long, value_name = "PATH", required = true, help_heading = "Output")]
+    pub(super) out: Option<String>,
+
+    /// Add the columns _etl_url, _etl_page and _etl_record: where each row comes from
+    #[arg(long, help_heading = "Output")]
+    pub(super) provenance: bool,
+
+    /// Rows of a row group at most
+    #[arg(long, value_name = "N", default_value_t = RowGroupConfig::default().rows_max as u64,
+          value_parser = parse_rows, help_heading = "Output")]
+    pub(super) row_group_rows: u64,
+
+    /// Bytes of a row group in memory at most; an eighth of --memory, or 16MiB, at most
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Output")]
+    pub(super) row_group_bytes: u64,
+
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
+
+    #[command(flatten)]
+    pub(super) parsing: ParsingArgs,
+
+    /// Schema to begin with: TOML as `etl schema` prints it, or a Parquet file whose columns are taken
+    #[arg(long, value_name = "FILE", help_heading = "Schema")]
+    pub(super) schema: Option<PathBuf>,
+
+    /// What is done with records that do not fit --schema
+    #[arg(long, value_enum, default_value_t = Contract::Evolve, requires = "schema", help_heading = "Schema")]
+    pub(super) schema_contract: Contract,
+
+    #[command(flatten)]
+    pub(super) fields: FieldArgs,
+
+    #[command(flatten)]
+    pub(super) features: FeatureArgs,
+
+    /// Where rejected records and failed pages go [default: <OUT>.rejects.ndjson]
+    #[arg(long, value_name = "FILE", help_heading = "Rejects")]
+    pub(super) rejects: Option<PathBuf>,
+
+    /// How much of rejected records and failed pages the rejects file shows [default: redacted with --drop or --hash,
+    /// else full]
+    #[arg(long, value_enum, help_heading = "Rejects")]
+    pub(super) rejects_raw: Option<Raw>,
+
+    /// Publish nothing if more records are rejected
+    #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
+    pub(super) max_rejects: Option<Limit>,
+
+    /// Publish nothing if more pages fail
+    #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
+    pub(super) max_failed: Option<Limit>,
+
+    /// Publish nothing if fewer records would be written
+    #[arg(long, value_name = "N", value_parser = parse_records, help_heading = "Rejects")]
+    pub(super) min_records: Option<u64>,
+
+    /// Publish nothing if any record is rejected or any page fails
+    #[arg(long, help_heading = "Rejects")]
+    pub(super) strict: bool,
+
+    #[command(flatten)]
+    pub(super) resources: ResourceArgs,
+
+    #[command(flatten)]
+    pub(super) talk: TalkArgs,
+
+    /// Print the summary as one JSON object on standard output
+    #[arg(long, help_heading = "Operations")]
+    pub(super) json: bool,
+}
+
+/// Options of `etl schema`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+
+    /// Stop once so many records were read [default: read all]
+    #[arg(long, value_name = "N", value_parser = parse_sample, help_heading = "Input")]
+    pub(super) sample: Option<u64>,
+
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
+
+    #[command(flatten)]
+    pub(super) parsing: ParsingArgs,
+
+    #[command(flatten)]
+    pub(super) fields: FieldArgs,
+
+    #[command(flatten)]
+    pub(super) features: FeatureArgs,
+
+    #[command(flatten)]
+    pub(super) resources: ResourceArgs,
+
+    #[command(flatten)]
+    pub(super) talk: TalkArgs,
+}
+
+/// Which pages.
+#[derive(Debug, clap::Args)]
+pub(super) struct InputArgs {
+    /// URL list, one a line; `-` is standard input. Lines: http, https or file URLs, or paths relative
+    /// to the list; `#` begins a comment; {1..20}, {001..100} and {date:%Y-%m-%d} expand
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub(super) urls: Option<PathBuf>,
+
+    /// URLs, read after the list
+    #[arg(value_name = "URL")]
+    pub(super) url: Vec<String>,
+
+    /// The day that {date:...} stands for [default: today in UTC]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, help_heading = "Input")]
+    pub(super) as_of: Option<Day>,
+
+    /// Query key whose value is hidden wherever a URL is shown; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Operations")]
+    pub(super) redact: Vec<String>,
+}
+
+/// How pages are asked for.
+#[derive(Debug, clap::Args)]
+pub(super) struct HttpArgs {
+    /// Requests at once
+    #[arg(short = 'j', long, value_name = "N", default_value_t = HttpConfig::default().concurrency,
+          value_parser = parse_concurrency, help_heading = "HTTP")]
+    pub(super) concurrency: usize,
+
+    /// Time to connect, TLS included
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "HTTP")]
+    pub(super) connect_timeout: Duration,
+
+    /// Longest silence while a page is read
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, help_heading = "HTTP")]
+    pub(super) read_timeout: Duration,
+
+    /// Longest time for a page, retries included [default: none]
+    #[arg(short = 'm', long, value_name = "TIME", value_parser = parse_duration, help_heading = "HTTP")]
+    pub(super) max_time: Option<Duration>,
+
+    /// Attempts after the first, on 408, 429, 5xx and broken connections
+    #[arg(long, value_name = "N", default_value_t = RetryConfig::default().retry_count, value_parser = parse_retries, help_heading = "HTTP")]
+    pub(super) retry: u32,
+
+    /// Longest time in which a page is tried again; bounds Retry-After too
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, help_heading = "HTTP")]
+    pub(super) retry_max_time: Duration,
+
+    /// Bytes of a page at most, after decompression
+    #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes, help_heading = "HTTP")]
+    pub(super) max_page_bytes: u64,
+}
+
+/// How bodies become records.
+#[derive(Debug, clap::Args)]
+pub(super) struct ParsingArgs {
+    /// Bytes of a record at most, a quarter of --memory at most; a larger one is rejected by size and hash
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Parsing")]
+    pub(super) max_record_bytes: u64,
+
+    /// JSON Pointer to the array of records inside each page, such as /Records
+    #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Parsing")]
+    pub(super) records: Option<Pointer>,
+
+    /// Distinct keys up to which an object inside records is a struct; beyond it becomes JSON text
+    #[arg(long, value_name = "N", default_value_t = Nesting::default().keys_max as u64, value_parser = parse_keys,
+          conflicts_with = "nested", help_heading = "Parsing")]
+    pub(super) max_object_keys: u64,
+
+    /// Make every object inside records a struct, or JSON text
+    #[arg(long, value_enum, help_heading = "Parsing")]
+    pub(super) nested: Option<Nested>,
+}
+
+/// Which fields become columns.
+#[derive(Debug, clap::Args)]
+pub(super) struct FieldArgs {
+    /// Field that becomes a column, and no other one does: a top-level key, or a JSON Pointer beginning with `/`; may be
+    /// repeated
+    #[arg(long, value_name = "FIELD", value_parser = parse_field, help_heading = "Fields")]
+    pub(super) select: Vec<FieldPath>,
+
+    /// Field that does not become a column; may be repeated
+    #[arg(long, value_name = "FIELD", value_parser = parse_field, help_heading = "Fields")]
+    pub(super) drop: Vec<FieldPath>,
+
+    /// Another name for the column of a field; may be repeated
+    #[arg(long, value_name = "FIELD=NAME", value_parser = parse_renamed, help_heading = "Fields")]
+    pub(super) rename: Vec<Renamed>,
+
+    /// Field of whose values only HMAC-SHA-256 is kept, in hexadecimal; needs --hash-key; may be repeated
+    #[arg(long, value_name = "FIELD", value_parser = parse_field, requires = "hash_key", help_heading = "Fields")]
+    pub(super) hash: Vec<FieldPath>,
+
+    /// File with the key of --hash, 16 bytes at least; a newline at its end does not count
+    #[arg(long, value_name = "FILE", requires = "hash", help_heading = "Fields")]
+    pub(super) hash_key: Option<PathBuf>,
+}
+
+/// What is computed of lists.
+#[derive(Debug, clap::Args)]
+pub(super) struct FeatureArgs {
+    /// List of numbers to summarise: a top-level key, or a JSON Pointer beginning with `/`; may be
+    /// repeated [default: values]
+    #[arg(long, value_name = "[NAME=]FIELD", value_parser = parse_values, help_heading = "Features")]
+    pub(super) values: Vec<ValuesField>,
+
+    /// Features to compute, separated by commas, or `none` [default: count,mean,variance,stddev,min,max]
+    #[arg(long, value_name = "LIST|none", value_parser = parse_features, help_heading = "Features")]
+    pub(super) features: Option<FeatureList>,
+
+    /// What is done with NaN and infinities in the lists
+    #[arg(long, value_enum, default_value_t = Nonfinite::Skip, help_heading = "Features")]
+    pub(super) on_nonfinite: Nonfinite,
+}
+
+/// What of the machine may be used.
+#[derive(Debug, clap::Args)]
+pub(super) struct ResourceArgs {
+    /// Ceiling for memory, 64MiB at least; the process stays within it and 64MiB. Thousands of columns need the default
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = parse_memory, help_heading = "Resources")]
+    pub(super) memory: u64,
+
+    /// Threads that decode, compute and encode [default: the CPUs there are]
+    #[arg(long, value_name = "N", value_parser = parse_threads, help_heading = "Resources")]
+    pub(super) threads: Option<usize>,
+}
+
+/// What is said while it goes on.
+#[derive(Debug, clap::Args)]
+pub(super) struct TalkArgs {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Operations")]
+    pub(super) quiet: bool,
+
+    /// Log retries and failed pages as they happen; twice: what the HTTP client does, too
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Operations")]
+    pub(super) verbose: u8,
+
+    /// When to draw a progress line
+    #[arg(long, value_enum, default_value_t = ProgressWhen::Auto, help_heading = "Operations")]
+    pub(super) progress: ProgressWhen,
+}
+
+/// What is done with records that do not fit a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Contract {
+    /// Add fields and widen types.
+    Evolve,
+    /// Fail the run and publish nothing.
+    Freeze,
+    /// Reject the record.
+    DiscardRow,
+    /// Make the value null; the rejects file keeps it.
+    DiscardValue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Nonfinite {
+    /// Leave them out of the features.
+    Skip,
+    /// Let them through.
+    Keep,
+    /// Reject the record.
+    Reject,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Raw {
+    /// All of it.
+    Full,
+    /// Records without what is dropped or hashed; pages by their size.
+    Redacted,
+    /// Sizes, and no pointers either.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Nested {
+    /// A column for each key.
+    Struct,
+    /// Text.
+    Json,
+}
+
+/// Reads the command line of this process.
+///
+/// # Errors
+/// Help was asked for, or it is wrong.
+pub(super) fn parse() -> Result<Args, NotArgs> {
+    Args::try_parse().map_err(|error| {
+        if error.use_stderr() {
+            NotArgs::Wrong(one_line(&error))
+        } else {
+            NotArgs::Show(error.render().to_string())
+        }
+    })
+}
+
+/// What these words mean, the first of which is the program.
+#[cfg(test)]
+pub(super) fn parse_from<const N: usize>(words: [&str; N]) -> Args {
+    Args::try_parse_from(words).unwrap()
+}
+
+/// Why there is nothing to do.
+pub(super) enum NotArgs {
+    /// Text for standard output: help or version.
+    Show(String),
+    /// The command line is wrong; one line says how.
+    Wrong(String),
+}
+
+/// The first paragraph of clap's message: what follows are usage lines that `--help` has as well.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraph: Vec<_> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    paragraph.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+fn parse_rows(text: &str) -> Result<u64, String> {
+    parse_count(text, ROW_GROUP_ROWS_MAX).map(|count| count as u64)
+}
+
+fn parse_keys(text: &str) -> Result<u64, String> {
+    parse_count(text, LEAF_COLUMNS_MAX).map(|count| count as u64)
+}
+
+fn parse_sample(text: &str) -> Result<u64, String> {
+    parse_count(text, usize::MAX).map(|count| count as u64)
+}
+
+fn parse_retries(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a number of attempts, such as 4; 0 for none".to_owned())
+}
+
+fn parse_records(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a number of records, such as 1000".to_owned())
+}
+
+/// Reference tokens of a JSON Pointer. A type of its own, for clap takes a `Vec` to be repeated values.
+#[derive(Debug, Clone)]
+pub(super) struct Pointer(pub(super) Vec<String>);
+
+/// Features by name; empty for `none`.
+#[derive(Debug, Clone)]
+pub(super) struct FeatureList(pub(super) Vec<Feature>);
+
+fn parse_day(text: &str) -> Result<Day, String> {
+    Day::parse(text).ok_or_else(|| "expected a day such as 2026-01-31".to_owned())
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < ResourceConfig::MEMORY_BYTES_MIN {
+        return Err("expected at least 64MiB".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn parse_concurrency(text: &str) -> Result<usize, String> {
+    parse_count(text, CONCURRENCY_MAX)
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    parse_count(text, THREADS_MAX)
+}
+
+fn parse_pointer(text: &str) -> Result<Pointer, String> {
+    etl::pointer::parse(text).map(Pointer)
+}
+
+fn parse_features(text: &str) -> Result<FeatureList, String> {
+    if text == "none" {
+        return Ok(FeatureList(Vec::new()));
+    }
+    let mut features = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let Some(feature) = Feature::from_name(name) else {
+            let known: Vec<_> = Feature::ALL.iter().map(|feature| feature.name()).collect();
+            return Err(format!("expected none or some of {}; got `{name}`", known.join(",")));
+        };
+        if features.contains(&feature) {
+            return Err(format!("expected each feature once, got {name} twice"));
+        }
+        features.push(feature);
+    }
+    Ok(FeatureList(features))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

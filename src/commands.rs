@@ -1,0 +1,5 @@
+//! What is not a run.
+
+mod schema;
+
+pub(crate) use schema::schema;

@@ -1,0 +1,166 @@
+//! A run that writes nothing: what the records are.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::life::{Decoding, Line, Step};
+use super::verdict::{PageCounts, Tally};
+use super::{QueuedPage, StopSignal, add_metrics, ask_for_pages, begun_report, count_left, open_list};
+use crate::config::{ContractConfig, SurveyConfig};
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::model::{PageBatch, PageFault};
+use crate::report::{EXIT_PARTIAL, Report, Status};
+use crate::schema::{Nesting, Profile, Survey};
+use crate::sink::Spools;
+use crate::transform::Decoded;
+
+/// A survey that is set up and may begin.
+#[derive(Debug)]
+pub struct Surveyor {
+    config: SurveyConfig,
+    metrics: Arc<Metrics>,
+    stop: StopSignal,
+}
+
+/// What one page came to.
+#[derive(Default)]
+struct SurveyedPage {
+    counts: PageCounts,
+    survey: Survey,
+    fault: Option<PageFault>,
+}
+
+impl Surveyor {
+    /// A survey by `config` that counts in `metrics` and ends early when `stop` says so.
+    pub fn new(config: SurveyConfig, metrics: Arc<Metrics>, stop: StopSignal) -> Self {
+        Self { config, metrics, stop }
+    }
+
+    /// Reads the pages, or as many as give the sample, and says what was seen and what happened.
+    pub async fn run(self) -> (Report, Survey) {
+        let started = Instant::now();
+        let mut report = begun_report();
+        let mut stop = self.stop.clone();
+        let outcome = tokio::select! {
+            biased;
+            kind = stop.stopped() => Err(Error::new(kind, "stopped by a signal")),
+            outcome = self.survey(&mut report) => outcome,
+        };
+        let survey = outcome.unwrap_or_else(|error| {
+            report.fail(&error);
+            count_left(&mut report);
+            Survey::default()
+        });
+        add_metrics(&mut report, &self.metrics);
+        report.elapsed_ms = started.elapsed().as_millis() as u64;
+        (report, survey)
+    }
+
+    async fn survey(&self, report: &mut Report) -> Result<Survey> {
+        let SurveyConfig { input, http, transform, resources, .. } = &self.config;
+        let list = open_list(input, report, &self.metrics).await?;
+        let spools = Spools::in_folder(&std::env::temp_dir(), &format!("etl-{}", report.run_id));
+        let metrics = Arc::clone(&self.metrics);
+        let line =
+            Line::new(http, transform, resources.thread_count, resources.memory_bytes, metrics, spools)?;
+        let line = Arc::new(line);
+        let (sender, receiver) = mpsc::channel(http.concurrency);
+        let (duplicate_count, (tally, survey)) = tokio::try_join!(
+            ask_for_pages(&line, list.requests()?, sender),
+            self.take_pages(&line, receiver, report),
+        )?;
+        report.pages.duplicate = duplicate_count;
+        // Those behind the sample.
+        count_left(report);
+        tally.verdict(report, &ContractConfig::default())?;
+        let lost_something = report.pages.failed + report.records.rejected > 0;
+        (report.status, report.exit_code) =
+            if lost_something { (Status::Partial, EXIT_PARTIAL) } else { (Status::Ok, 0) };
+        Ok(survey)
+    }
+
+    /// Takes pages in their order until there are records enough.
+    async fn take_pages(
+        &self,
+        line: &Line,
+        mut queue: mpsc::Receiver<QueuedPage>,
+        report: &mut Report,
+    ) -> Result<(Tally, Survey)> {
+        let record_count_max = self.config.sample.unwrap_or(u64::MAX);
+        let nesting = self.config.transform.nesting;
+        let mut tally = Tally::default();
+        let mut survey = Survey::default();
+        while survey.record_count < record_count_max
+            && let Some(page) = queue.recv().await
+        {
+            line.budget.advance_head(page.id.ordinal);
+            let (id, shown) = (page.id, Arc::clone(&page.shown));
+            let wanted_count = record_count_max - survey.record_count;
+            let SurveyedPage { counts, survey: of_page, fault } =
+                survey_page(line, page, wanted_count, nesting).await?;
+            match fault {
+                None => {
+                    tally.count_page(report, id, &counts);
+                    self.metrics.records_written.add(of_page.record_count);
+                    survey.unite(of_page, nesting);
+                }
+                Some(fault) => {
+                    tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
+                    tally.count_fault(report, id, &shown, &fault);
+                }
+            }
+            self.metrics.pages_done.add(1);
+        }
+        Ok((tally, survey))
+    }
+}
+
+/// Takes a page, or as much of it as has so many records.
+async fn survey_page(
+    line: &Line,
+    mut page: QueuedPage,
+    wanted_count: u64,
+    nesting: Nesting,
+) -> Result<SurveyedPage> {
+    let mut surveyed = SurveyedPage::default();
+    while let Some(step) = page.steps.recv().await {
+        match step {
+            Step::Chunk(Decoding { decoded, reservation }) => {
+                let mut next = Some(decoded.await?);
+                while let Some(decoded) = next.take().filter(|_| surveyed.fault.is_none()) {
+                    match decoded {
+                        Ok(Decoded { batch, rest, .. }) => {
+                            surveyed.counts.add(&batch);
+                            surveyed.survey.unite(survey_of(&batch), nesting);
+                            if surveyed.survey.record_count >= wanted_count {
+                                return Ok(surveyed);
+                            }
+                            if let Some(rest) = rest {
+                                next = Some(line.decode_rest(rest).await?);
+                            }
+                        }
+                        Err(fault) => {
+                            surveyed.fault = Some(fault.in_page(surveyed.counts.record_count()));
+                        }
+                    }
+                }
+                drop(reservation);
+            }
+            Step::Void => surveyed = SurveyedPage::default(),
+            Step::End(_) => return Ok(surveyed),
+            Step::Failed(fault) => return Ok(SurveyedPage { fault: Some(fault), ..surveyed }),
+        }
+    }
+    page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
+    Err(Error::defect("a page's task ended without saying how"))
+}
+
+fn survey_of(batch: &PageBatch) -> Survey {
+    let fields = batch.shape.fields.iter().zip(&batch.columns).map(|((name, shape), column)| {
+        (Arc::clone(name), Profile::of(column.values(), &shape.column_type()))
+    });
+    Survey { shape: batch.shape.clone(), fields: fields.collect(), record_count: batch.row_count as u64 }
+}

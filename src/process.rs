@@ -1,0 +1,121 @@
+//! The process around a piece of work: runtime, signals, log, progress, and what is said when it has ended.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use etl::config::{InputConfig, ResourceConfig};
+use etl::error::{Error, ErrorKind};
+use etl::metrics::Metrics;
+use etl::pipeline::StopSignal;
+use etl::report::Report;
+
+use crate::cli::Talk;
+use crate::machine;
+use crate::progress;
+
+/// Threads that wait: they move bytes between sockets and memory and do little else.
+const IO_THREADS_MAX: usize = 2;
+
+/// The URL list, as messages name it.
+pub(crate) fn shown_list(input: &InputConfig) -> String {
+    input.urls_file.as_ref().map_or_else(String::new, |path| path.display().to_string())
+}
+
+/// Drives what `begin` makes on a runtime of its own, until it has ended or a signal has stopped it; logs, and draws its
+/// progress.
+pub(crate) fn watched<F: Future>(
+    resources: &ResourceConfig,
+    talk: Talk,
+    begin: impl FnOnce(Arc<Metrics>, StopSignal) -> F,
+) -> Result<F::Output, Error> {
+    let draws_progress = progress::is_wanted(talk.progress, talk.quiet);
+    log_to_stderr(talk.verbosity, draws_progress);
+    if let Some(warning) = machine::memory_warning(resources.memory_bytes).filter(|_| !talk.quiet) {
+        say(&mut io::stderr(), &format!("etl: {warning}\n"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(resources.thread_count.min(IO_THREADS_MAX))
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failed("could not start the runtime").because(error))?;
+    let ended = runtime.block_on(async {
+        let metrics = Arc::new(Metrics::default());
+        let (stop_sender, stop) = StopSignal::new();
+        listen_for_signals(stop_sender)
+            .map_err(|error| Error::failed("could not listen for signals").because(error))?;
+        let work = begin(Arc::clone(&metrics), stop);
+        if !draws_progress {
+            return Ok(work.await);
+        }
+        let ended = tokio::select! {
+            biased;
+            ended = work => ended,
+            () = progress::draw(metrics) => unreachable!("progress is drawn until it is dropped"),
+        };
+        progress::clear();
+        Ok(ended)
+    });
+    // A task that is still being cancelled must not hold the process back.
+    runtime.shutdown_background();
+    ended
+}
+
+/// The first SIGINT or SIGTERM stops the run in order; the second one ends the process at once, and
+/// the next run sweeps what is left.
+fn listen_for_signals(stop: watch::Sender<Option<ErrorKind>>) -> io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        loop {
+            // Both arms only wait; a signal that loses the race is received in the next round.
+            let kind = tokio::select! {
+                biased;
+                _ = interrupt.recv() => ErrorKind::Interrupted,
+                _ = terminate.recv() => ErrorKind::Terminated,
+            };
+            if stop.send_replace(Some(kind)).is_some() {
+                std::process::exit(kind.exit_code().into());
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Says how it ended.
+pub(crate) fn tell(report: &Report, talk: Talk, text: impl FnOnce() -> String) {
+    if let Some(error) = &report.error {
+        say(&mut io::stderr(), &format!("etl: {error}\n"));
+    }
+    // An error before the first page says all in its one line.
+    let has_begun = report.requests.sent + report.pages.fetched + report.pages.failed > 0;
+    if !talk.quiet && (has_begun || report.error.is_none()) {
+        say(&mut io::stderr(), &text());
+    }
+}
+
+/// Writes text; a reader that went away is no reason to fail a run that is over.
+pub(crate) fn say(to: &mut dyn io::Write, text: &str) {
+    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
+}
+
+fn log_to_stderr(verbosity: u8, draws_progress: bool) {
+    let level = match verbosity {
+        0 => tracing::Level::ERROR,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(move || {
+            if draws_progress {
+                progress::clear();
+            }
+            io::stderr()
+        })
+        .init();
+}
