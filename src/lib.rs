@@ -27,6 +27,9 @@
 //! - **Types are a function of the set of kinds seen** ([`schema`]), so that the schema does not depend on
 //!   where pages end. A part whose schema is outgrown is closed; at the end parts become one, column chunk by column
 //!   chunk: copied as it is encoded, written as nulls, or read back and widened ([`mod@write`]).
+//! - **A schema may be declared** ([`schema::DeclaredSchema`]): the output begins with it, and records may be held to
+//!   it. A chunk is decoded without it first; only if its columns don't fit is each record looked at.
+//!   [`pipeline::Surveyor`] runs the line up to the columns, to print the schema that there is.
 //! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
 //!   and renames only what was synced, reopened and compared with the counts.
 //!
