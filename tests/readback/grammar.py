@@ -87,9 +87,8 @@ def _records_of_array(body, start, record):
 
 def _is_of_lines(body, start, are_lines_declared):
     """The first line is a whole document, or breaks where an object or nothing follows it."""
-    line_end = body.find(b"\n", start) % (len(body) + 1)
-    line = body[start:line_end]
-    next_byte = body[_behind_space(body, line_end) :][:1]
+    line = body[start:].partition(b"\n")[0]
+    next_byte = body[_behind_space(body, start + len(line)) :][:1]
     is_followed_by_an_object = next_byte in (b"", b"{")
     try:
         end, _ = end_of_value(line, 0)
@@ -182,11 +181,9 @@ def _behind_string(text, place):
     if not match:
         raise Broken(text, place)
     end = match.end()
-    return _behind(text, end, b'"') if text[end : end + 1] == b'"' else _broken_in_escape(text, end)
-
-
-def _broken_in_escape(text, place):
-    raise Broken(text, _PART_OF_ESCAPE.match(text, place).end())
+    if text[end : end + 1] != b'"':
+        raise Broken(text, _PART_OF_ESCAPE.match(text, end).end())
+    return end + 1
 
 
 def _behind(text, place, byte):

@@ -192,6 +192,7 @@ def stored(value, of):
 # Features -------------------------------------------------------------------------------------------------------
 
 _DOUBLE = re.compile(r"[+-]?(?:inf|infinity|nan|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)", re.IGNORECASE)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 def list_element(value):
@@ -202,8 +203,12 @@ def list_element(value):
         if value.is_integer and not _is_double(int(value)):
             raise Rejected(f"{value} is no double")
         return float(value)
-    if isinstance(value, str) and _DOUBLE.fullmatch(value.strip(" \t\n\r\f\v")):
-        return float(value)
+    if isinstance(value, str):
+        text_of_number = value.strip(" \t\n\r\f")
+        if _INTEGER.fullmatch(text_of_number) and not _is_double(int(text_of_number)):
+            raise Rejected(f"{value} is no double")
+        if _DOUBLE.fullmatch(text_of_number):
+            return float(text_of_number)
     raise Rejected(f"expected a number, got {_kind(value)}")
 
 

@@ -30,7 +30,7 @@ class Run:
     def rejects(self):
         """The lines of the rejects file."""
         path = pathlib.Path(f"{self.out}.rejects.ndjson")
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
 
 class Bench:

@@ -15,6 +15,7 @@ import traceback
 
 sys.dont_write_bytecode = True  # The checkout stays clean.
 
+import checks_conformance
 import checks_generated
 import checks_hostile
 import checks_real
@@ -22,7 +23,7 @@ from program import Bench, Skipped
 from server import LogServer
 
 PAGE_COUNT_MIN, PAGE_COUNT_MAX = 10, 400
-CHECKS = [*checks_generated.CHECKS, *checks_hostile.CHECKS, *checks_real.CHECKS]
+CHECKS = [*checks_generated.CHECKS, *checks_hostile.CHECKS, *checks_conformance.CHECKS, *checks_real.CHECKS]
 
 
 def main():
