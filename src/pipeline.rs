@@ -25,7 +25,7 @@ use crate::model::{PageFault, PageId};
 use crate::report::{
     ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status,
 };
-use crate::schema::{Nesting, type_name};
+use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
 use crate::sink::{LocalOutput, Spools};
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
@@ -190,11 +190,11 @@ impl Pipeline {
         }];
         report.outputs = vec![path];
         let nesting = self.config.transform.nesting;
-        if let (Some(first), true) = (stats.maps.first(), nesting != Nesting::JSON) {
+        if let (Some(first), true) = (stats.json_columns.first(), nesting != Nesting::JSON) {
             report.hints.push(format!(
-                "{} objects with more than {} distinct keys became JSON text, the first of them {first} \
-                 (--max-object-keys, --nested struct)",
-                stats.maps.len(),
+                "{} columns of objects with more than {} distinct keys, or below {NESTED_LEVELS_MAX} levels, became JSON \
+                 text, the first of them {first} (--max-object-keys, --nested struct)",
+                stats.json_columns.len(),
                 nesting.keys_max
             ));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 
-use super::{ColumnType, Kinds, Shape, TimestampForms};
+use super::{ColumnType, Kinds, NESTED_LEVELS_MAX, Shape, TimestampForms};
 use crate::pointer;
 
 /// The fields of records, in the order of their columns.
@@ -79,7 +79,22 @@ impl DeclaredSchema {
     pub fn of_table(schema: &Schema, is_computed: impl Fn(&str) -> bool) -> Result<Self, String> {
         let fields = schema.fields().iter().filter(|field| !is_computed(field.name()));
         let fields = fields.map(|field| DeclaredField::of_column(field, ""));
-        Ok(Self { fields: fields.collect::<Result<_, _>>()? })
+        Self { fields: fields.collect::<Result<_, _>>()? }.checked()
+    }
+
+    /// The schema itself.
+    ///
+    /// # Errors
+    /// It is nested deeper than columns are.
+    pub(super) fn checked(self) -> Result<Self, String> {
+        match self.fields.iter().find(|field| field.of.level_count() > NESTED_LEVELS_MAX) {
+            None => Ok(self),
+            Some(field) => Err(format!(
+                "column {:?}: expected at most {NESTED_LEVELS_MAX} levels of structs and lists, got {}",
+                field.name,
+                field.of.level_count()
+            )),
+        }
     }
 
     /// What records of this schema have been seen to be: the shape that a run begins with.
@@ -207,6 +222,15 @@ impl DeclaredType {
     /// The innermost type: that of the elements, of a list.
     pub(super) fn innermost(&self) -> &Self {
         if let Self::List(element) = self { element.innermost() } else { self }
+    }
+
+    /// Levels of structs and lists.
+    fn level_count(&self) -> u32 {
+        match self {
+            Self::Struct(fields) => 1 + fields.iter().map(|field| field.of.level_count()).max().unwrap_or(0),
+            Self::List(element) => 1 + element.level_count(),
+            _ => 0,
+        }
     }
 
     fn object_keys_max(&self) -> usize {

@@ -30,6 +30,9 @@ pub use text::{JsonText, write_double, write_json_double, write_json_string};
 pub use timestamp::{Instant, TimestampForms, TimestampText, read_timestamp};
 pub(crate) use timestamp::{timestamp_array, timestamp_values};
 
+/// Levels of objects and lists inside records that are columns; what is deeper is JSON text. Readers give up below
+/// (pyarrow at 50 lists, DuckDB's time doubles with each), and one such record would close the whole file to them.
+pub const NESTED_LEVELS_MAX: u32 = 16;
 /// Integers up to here are doubles without loss.
 pub const DOUBLE_INTEGER_MAX: u64 = 1 << 53;
 
@@ -56,8 +59,9 @@ impl Kinds {
     pub const OBJECT: Self = Self(1 << 6);
     /// An array.
     pub const LIST: Self = Self(1 << 7);
-    /// Objects that have more keys together than [`Nesting`] allows: their keys are data.
-    pub const MAP: Self = Self(1 << 8);
+    /// Objects or lists that are kept as JSON text: they have more keys together than [`Nesting`] allows, or are nested
+    /// deeper than [`NESTED_LEVELS_MAX`].
+    pub const JSON: Self = Self(1 << 8);
 
     /// The kinds of both.
     #[must_use]
@@ -163,9 +167,9 @@ impl Shape {
             (false, _) => other.forms,
         };
         self.kinds = self.kinds.with(other.kinds);
-        if !self.kinds.is_within(Kinds::OBJECT.with(Kinds::MAP)) {
+        if [Kinds::OBJECT, Kinds::LIST].iter().all(|kind| !self.kinds.is_within(kind.with(Kinds::JSON))) {
             // Text by conflict, where keys are not counted any more: when they became too many depends on the order.
-            self.kinds = Kinds(self.kinds.0 & !Kinds::MAP.0);
+            self.kinds = Kinds(self.kinds.0 & !Kinds::JSON.0);
         }
         if self.is_text() {
             self.forget_below();
@@ -183,7 +187,7 @@ impl Shape {
         }
         grew |= unite_fields(&mut self.fields, &other.fields, nesting);
         if self.fields.len() > keys_max {
-            self.kinds = self.kinds.with(Kinds::MAP);
+            self.kinds = self.kinds.with(Kinds::JSON);
             self.forget_below();
         }
         grew
@@ -208,22 +212,23 @@ impl Shape {
         }
     }
 
-    /// JSON Pointers to the columns that are text because their objects have too many keys; lists are passed through.
-    pub fn maps(&self) -> Vec<String> {
+    /// JSON Pointers to the columns that are kept as JSON text, for their many keys or their depth; lists are passed
+    /// through.
+    pub fn json_columns(&self) -> Vec<String> {
         let mut found = Vec::new();
-        self.find_maps("", &mut found);
+        self.find_json("", &mut found);
         found
     }
 
-    fn find_maps(&self, pointer: &str, found: &mut Vec<String>) {
-        if self.kinds.has(Kinds::MAP) {
+    fn find_json(&self, pointer: &str, found: &mut Vec<String>) {
+        if self.kinds.has(Kinds::JSON) {
             found.push(pointer.to_owned());
         }
         for (name, shape) in &self.fields {
-            shape.find_maps(&format!("{pointer}{}", pointer::show([name.as_ref()])), found);
+            shape.find_json(&format!("{pointer}{}", pointer::show([name.as_ref()])), found);
         }
         if let Some(element) = &self.element {
-            element.find_maps(pointer, found);
+            element.find_json(pointer, found);
         }
     }
 

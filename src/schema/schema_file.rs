@@ -47,7 +47,7 @@ pub fn read_schema(text: &str) -> Result<DeclaredSchema, String> {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
         format!("line {line}: {}", error.message().replace('\n', " "))
     })?;
-    declared_fields(file.column, "column").map(|fields| DeclaredSchema { fields })
+    DeclaredSchema { fields: declared_fields(file.column, "column")? }.checked()
 }
 
 fn declared_fields(tables: Vec<FieldTable>, above: &str) -> Result<Vec<DeclaredField>, String> {

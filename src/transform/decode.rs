@@ -19,8 +19,8 @@ use super::tree::Tree;
 use super::values::Values;
 use crate::config::TransformConfig;
 use crate::schema::{
-    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, TimestampForms, read_timestamp, write_double,
-    write_json_string,
+    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, NESTED_LEVELS_MAX, TimestampForms, read_timestamp,
+    write_double, write_json_string,
 };
 
 /// Bytes from which on columns are no longer added to. Records that are each small can make columns of any
@@ -37,6 +37,8 @@ const SKIPPED_MEMBERS_MAX: usize = 1_000;
 const EXPECTED_KEYS: usize = 4;
 /// The depth of a record, in levels of objects and lists.
 const RECORD_DEPTH: u32 = 1;
+/// Objects and lists that are deeper are text.
+const COLUMN_DEPTH_MAX: u32 = RECORD_DEPTH + NESTED_LEVELS_MAX;
 
 /// Reads records into the columns of one batch.
 #[derive(Debug)]
@@ -173,7 +175,7 @@ impl<'c> Decoder<'c> {
         let start = reader.clone();
         match self.attempt(reader, tail, Growth::Forbidden) {
             Ok(()) => return Ok(()),
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Fault(fault)) => return self.take_without_losers(fault, start, reader, tail),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => {}
         }
@@ -186,7 +188,7 @@ impl<'c> Decoder<'c> {
             }
             match taken {
                 Ok(()) => self.leaf_count_bound = self.records.leaf_count(),
-                Err(Stop::Fault(fault)) => return Err(fault),
+                Err(Stop::Fault(fault)) => return self.take_without_losers(fault, start, reader, tail),
                 Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
                 Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
             }
@@ -202,7 +204,7 @@ impl<'c> Decoder<'c> {
                 return Err(Fault::new(FaultKind::BatchFull, start.position(), "the batch is full"));
             }
             Ok(()) => self.leaf_count_bound += trial.records.leaf_count(),
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Fault(fault)) => return self.take_without_losers(fault, start, reader, tail),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
         }
@@ -210,7 +212,7 @@ impl<'c> Decoder<'c> {
         *reader = start.clone();
         match self.attempt(reader, tail, Growth::Allowed) {
             Ok(()) => {}
-            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Fault(fault)) => return self.take_without_losers(fault, start, reader, tail),
             // Its fields share columns that were apart in the trial.
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
@@ -233,6 +235,25 @@ impl<'c> Decoder<'c> {
             self.records.reserve_like_first_row(reader.rest_bytes() / record_bytes.max(1));
         }
         Ok(())
+    }
+
+    /// Takes a record with a fault, if that is in a value which lost to another one of its key: as if it had not been
+    /// there.
+    #[cold]
+    fn take_without_losers<'a>(
+        &mut self,
+        fault: Box<Fault>,
+        start: Reader<'a>,
+        reader: &mut Reader<'a>,
+        tail: Tail,
+    ) -> Read<()> {
+        let has_losers = || {
+            write_last_values(&mut start.clone(), &self.marks, &mut Vec::new()).is_ok_and(|count| count > 0)
+        };
+        if fault.kind == FaultKind::Value && has_losers() {
+            return self.take_last_values(start, reader, tail);
+        }
+        Err(fault)
     }
 
     /// Takes a record in which a key stands twice in one object: without the values that lost, so that
@@ -498,6 +519,9 @@ impl<'a> RecordReader<'_, 'a> {
 
     fn container(&mut self, column: &mut Column, kind: Kinds, depth: u32) -> Result<(), Stop> {
         self.reader.check_depth(depth)?;
+        // Text takes it in as it is.
+        let is_too_deep = depth > COLUMN_DEPTH_MAX && !matches!(column.store, Store::Text(_));
+        let kind = if is_too_deep { kind.with(Kinds::JSON) } else { kind };
         column.admit(kind, TimestampForms::NONE, self.growth)?;
         match &column.store {
             Store::Struct(_) => {
@@ -508,7 +532,7 @@ impl<'a> RecordReader<'_, 'a> {
                         *self.reader = start;
                         self.duplicate_key_count = duplicate_key_count;
                         column.truncate(row);
-                        column.admit(Kinds::MAP, TimestampForms::NONE, self.growth)?;
+                        column.admit(Kinds::JSON, TimestampForms::NONE, self.growth)?;
                         self.json_text(column, depth)
                     }
                     taken => taken,

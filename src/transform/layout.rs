@@ -13,6 +13,12 @@ pub(super) fn is_blank_in_line(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
 }
 
+/// The bytes without the white space at their end, as JSON has it: a form feed is none.
+pub(super) fn trim_blank_end(bytes: &[u8]) -> &[u8] {
+    let is_ink = |byte: &u8| *byte != b'\n' && !is_blank_in_line(*byte);
+    &bytes[..bytes.iter().rposition(is_ink).map_or(0, |last| last + 1)]
+}
+
 /// How records stand in a page.
 #[derive(Debug, Clone)]
 pub(super) enum Layout {

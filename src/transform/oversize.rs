@@ -3,6 +3,7 @@
 //! It is a record, which is rejected whatever it holds, or one that no record is taken from. So only what tells
 //! its end is checked: strings, brackets and what stands between values.
 
+use super::layout::trim_blank_end;
 use super::reader::{Fault, FaultKind, Read};
 use crate::digest::RunningDigest;
 
@@ -56,7 +57,7 @@ impl OversizeValue {
             }
         };
         let taken = &bytes[..length];
-        let inked = taken.trim_ascii_end().len();
+        let inked = trim_blank_end(taken).len();
         self.digest.update(&taken[..inked]);
         if inked > 0 {
             self.trimmed = (self.size + inked as u64, self.digest.clone());
@@ -248,6 +249,18 @@ mod tests {
             for piece_bytes in 1..value.len() + 2 {
                 let text = format!("{value},{{\"next\":1}}");
                 assert_eq!(end_of(text.as_bytes(), piece_bytes), Some(value.len()), "{value} {piece_bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_white_space_of_json_behind_a_line_is_none_of_it() {
+        for (line, size) in [("{} \t\r", 2), ("{}\u{c}", 3), ("{}\u{c} ", 3)] {
+            for piece_bytes in 1..=line.len() {
+                let mut value = OversizeValue::new(ValueEnd::Newline);
+                line.as_bytes().chunks(piece_bytes).for_each(|piece| drop(value.take(piece).unwrap()));
+                let expected = crate::digest::sha256_hex(&line.as_bytes()[..size]);
+                assert_eq!(value.finish(), (size as u64, expected), "{line:?} {piece_bytes}");
             }
         }
     }

@@ -7,7 +7,7 @@ use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::{Conformed, Difference, conform, fits};
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
 use super::duplicates::write_last_values;
-use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of};
+use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of, trim_blank_end};
 use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
 use super::walk::{Next, Walk};
@@ -247,7 +247,7 @@ impl<'a> Records<'a> {
                         && walk.is_of_documents()
                         && self.page_may_be_cut() =>
                 {
-                    let end = self.bytes.trim_ascii_end().len();
+                    let end = trim_blank_end(self.bytes).len();
                     if end - start > self.record_bytes_max {
                         self.reject_oversize(start, RawRecord::digest_of(&self.bytes[start..end]));
                     } else {

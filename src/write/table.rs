@@ -36,8 +36,8 @@ pub struct TableStats {
     pub bytes: u64,
     /// Its columns.
     pub schema: Arc<Schema>,
-    /// JSON Pointers to the objects that are text because they have too many keys.
-    pub maps: Vec<String>,
+    /// JSON Pointers to the columns that are kept as JSON text, for their many keys or their depth.
+    pub json_columns: Vec<String>,
 }
 
 /// Writes the rows of a run, or those of one page that is too large to be held.
@@ -235,7 +235,7 @@ impl TableWriter {
             row_group_count: part.row_group_count,
             bytes: part.bytes,
             schema: Arc::clone(&columns.schema),
-            maps: columns.shape.maps(),
+            json_columns: columns.shape.json_columns(),
         }))
     }
 

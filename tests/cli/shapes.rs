@@ -184,3 +184,60 @@ fn strings_keep_every_character() {
     assert_eq!(table.column("s"), [json!("é😀\n\0/\"é😀")]);
     assert_eq!(table.names(), ["s", "key"]);
 }
+
+/// A value below so many levels of objects (`o`) and lists (`l`), taken in turn from `levels`.
+fn nested(levels: &str, depth: usize, value: &str) -> String {
+    let levels: Vec<_> = levels.chars().cycle().take(depth).collect();
+    let open: String = levels.iter().map(|level| if *level == 'o' { "{\"k\":" } else { "[" }).collect();
+    let close: String = levels.iter().rev().map(|level| if *level == 'o' { '}' } else { ']' }).collect();
+    format!("{open}{value}{close}")
+}
+
+#[test]
+fn what_is_deeper_than_readers_follow_is_json_text() {
+    for levels in ["o", "l", "ol", "lo"] {
+        let deep = nested(levels, 100, "1");
+        for lines in [
+            format!("{{\"a\":{deep}}}\n{{\"a\":null}}\n"),
+            // Whatever comes first: the column is the same.
+            format!("{{\"a\":{}}}\n{{\"a\":{deep}}}\n", nested(levels, 3, "null")),
+        ] {
+            let site = Folder::with_pages(&[("p.ndjson", &lines)]);
+            let output = Folder::new();
+            let outcome = Etl::between(&site, &output).run().exits(0);
+            let table = Table::read(&output.path("out.parquet"));
+            let kind = &table.columns[0].1;
+            assert_eq!(kind.matches(['<']).count(), 16, "{levels}: {kind}");
+            assert!(outcome.stdout.contains("JSON text"), "{levels}");
+            let mut value =
+                table.rows.iter().map(|row| &row["a"]).find(|a| a.to_string().len() > 90).unwrap();
+            for level in levels.chars().cycle().take(16) {
+                value = if level == 'o' { &value["k"] } else { &value[0] };
+            }
+            let rest = value.as_str().unwrap();
+            assert!(deep.contains(rest) && rest.matches('1').count() == 1, "{levels}: {rest}");
+        }
+    }
+}
+
+#[test]
+fn value_that_lost_has_no_say_whatever_it_was() {
+    for (record, a) in [
+        (r#"{"a":1e999,"a":1}"#, 1),
+        (r#"{"a":1,"a":1e999,"a":1}"#, 1),
+        (r#"{"b":1,"b":2,"a":1e999,"a":1}"#, 1),
+        (r#"{"a":1e999,"b":1,"b":2,"a":1}"#, 1),
+        (r#"{"a":"\ud800","a":1}"#, 1),
+        (r#"{"x":{"k":1e999,"k":2},"a":1}"#, 1),
+    ] {
+        for nested in ["", " --nested json"] {
+            let site = Folder::with_pages(&[("p.ndjson", record)]);
+            let output = Folder::new();
+            Etl::between(&site, &output).with(nested).run().exits(0);
+            assert_eq!(Table::read(&output.path("out.parquet")).column("a"), [json!(a)], "{record}{nested}");
+        }
+    }
+    // The one that counts is judged.
+    let (_, rejects, _) = run("p.ndjson", "{\"a\":1,\"a\":1e999}", 3);
+    assert_eq!(rejects[0]["pointer"], "/a");
+}
