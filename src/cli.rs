@@ -21,6 +21,7 @@ use etl::config::{
 };
 use etl::error::Error;
 use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
+use etl::transform::Filter;
 
 use fields::{Renamed, parse_field, parse_renamed, parse_values};
 use units::{parse_bytes, parse_count, parse_duration, parse_limit, show_bytes};
@@ -152,6 +153,11 @@ struct Args {
     /// Make every object inside records a struct, or JSON text
     #[arg(long, value_enum, help_heading = "Parsing")]
     nested: Option<Nested>,
+
+    /// Filter in the language of jq that each record goes through before anything else: every object that comes out is a
+    /// row; none, and the record is filtered; an error rejects it. The slow path: decoding takes some ten times as long
+    #[arg(long, value_name = "FILTER", help_heading = "Fields")]
+    jq: Option<String>,
 
     /// Field that becomes a column, and no other one does: a top-level key, or a JSON Pointer beginning with `/`; may be
     /// repeated
@@ -324,6 +330,7 @@ fn config_of(args: Args) -> Result<Config, Error> {
         hash_key: args.hash_key.as_deref().map(read_hash_key).transpose()?,
     };
     projection.check(&features.fields).map_err(Error::usage)?;
+    args.jq.as_deref().map(Filter::compile).transpose()?;
     Ok(Config {
         transform: TransformConfig {
             records: args.records.map(|Pointer(tokens)| tokens.into()),
@@ -336,6 +343,7 @@ fn config_of(args: Args) -> Result<Config, Error> {
                 None => RejectsRaw::Full,
             },
             projection: Arc::new(projection),
+            jq: args.jq.map(Into::into),
             record_bytes_max: args.max_record_bytes,
             has_provenance: args.provenance,
             nesting: match args.nested {

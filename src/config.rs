@@ -132,6 +132,8 @@ pub struct TransformConfig {
     pub projection: Arc<Projection>,
     /// How much of a rejected record is shown.
     pub rejects_raw: RejectsRaw,
+    /// The text of the filter that records go through before anything else is asked of them.
+    pub jq: Option<Arc<str>>,
 }
 
 impl TransformConfig {
@@ -153,6 +155,7 @@ impl Default for TransformConfig {
             has_provenance: false,
             projection: Arc::default(),
             rejects_raw: RejectsRaw::Full,
+            jq: None,
         }
     }
 }

@@ -89,6 +89,7 @@ impl Pipeline {
             run_id: format!("{:016x}", fastrand::u64(..)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: now_rfc3339(),
+            has_filter: self.config.transform.jq.is_some(),
             ..Report::default()
         };
         let mut stop = self.stop.clone();

@@ -59,6 +59,9 @@ pub struct Report {
     pub pages: PageCounts,
     /// Records by outcome.
     pub records: RecordCounts,
+    /// Whether records went through a filter.
+    #[serde(skip)]
+    pub has_filter: bool,
     /// Bytes by place.
     pub bytes: ByteCounts,
     /// HTTP requests.
@@ -98,11 +101,13 @@ pub struct PageCounts {
     pub deferred: u64,
 }
 
-/// `seen = written + rejected + filtered`.
+/// `seen = kept + rejected + filtered`; rows written are counted besides, which are the records kept but for a filter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
     /// Records of the fetched pages.
     pub seen: u64,
+    /// Records that became rows.
+    pub kept: u64,
     /// Rows of the output.
     pub written: u64,
     /// Records in the rejects file.
@@ -220,10 +225,14 @@ impl Report {
                 format!("{} pages were listed but {pages_accounted} are accounted for", pages.listed);
             return Err(Error::defect(message));
         }
-        let records_accounted = records.written + records.rejected + records.filtered;
+        let records_accounted = records.kept + records.rejected + records.filtered;
         if records.seen != records_accounted {
             let message =
                 format!("{} records were seen but {records_accounted} are accounted for", records.seen);
+            return Err(Error::defect(message));
+        }
+        if !self.has_filter && records.written != records.kept {
+            let message = format!("{} records were kept but {} became rows", records.kept, records.written);
             return Err(Error::defect(message));
         }
         Ok(())
@@ -264,7 +273,8 @@ impl Report {
                 shown_bytes(bytes.written)
             )?,
             (None, None) => {
-                writeln!(out, "nothing to publish: no records and no known columns ({seconds:.2} s)")?;
+                let what = if self.has_filter { "rows" } else { "records" };
+                writeln!(out, "nothing to publish: no {what} and no known columns ({seconds:.2} s)")?;
             }
         }
         writeln!(
@@ -277,13 +287,17 @@ impl Report {
             grouped(pages.duplicate),
             grouped(pages.left)
         )?;
-        writeln!(
-            out,
-            "  records  {} seen = {} written + {} rejected",
-            grouped(records.seen),
-            grouped(records.written),
-            grouped(records.rejected)
-        )?;
+        let [seen, kept, rejected] = [records.seen, records.kept, records.rejected].map(grouped);
+        if self.has_filter {
+            let [filtered, written] = [records.filtered, records.written].map(grouped);
+            writeln!(
+                out,
+                "  records  {seen} seen = {kept} kept + {rejected} rejected + {filtered} filtered, {written} rows \
+                 written"
+            )?;
+        } else {
+            writeln!(out, "  records  {seen} seen = {kept} written + {rejected} rejected")?;
+        }
         writeln!(
             out,
             "  bytes    {} received, {} decompressed, {} written",

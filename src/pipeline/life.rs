@@ -16,7 +16,7 @@ use crate::fetch::{AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchE
 use crate::metrics::Metrics;
 use crate::model::{PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
-use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
+use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_through};
 
 /// Room for the first bytes of a page whose size is not known.
 const FIRST_ROOM_BYTES: usize = 64 << 10;
@@ -56,6 +56,8 @@ pub(super) struct Line {
     pub(super) budget: ByteBudget,
     pub(super) requests: Arc<Semaphore>,
     transform: Arc<TransformConfig>,
+    /// That of the configuration: compiling it takes as long as some chunks.
+    filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
     column_percent: Arc<AtomicU64>,
@@ -72,6 +74,7 @@ struct Broken {
 
 impl Line {
     pub(super) fn new(config: &Config, metrics: Arc<Metrics>, spools: Spools) -> Result<Self> {
+        let filter = config.transform.jq.as_deref().map(Filter::compile).transpose()?;
         let pool = CpuPool::new(config.resources.thread_count)?;
         let budget = ByteBudget::new(config.page_memory_bytes());
         let fair_share = budget.shared_bytes() / (2 * config.http.concurrency as u64);
@@ -82,6 +85,7 @@ impl Line {
             budget,
             requests: Arc::new(Semaphore::new(config.http.concurrency)),
             transform: Arc::new(config.transform.clone()),
+            filter: filter.map(Arc::new),
             pool,
             metrics,
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
@@ -329,13 +333,14 @@ impl Line {
         chunk: Chunk,
     ) -> impl Future<Output = Result<Result<Decoded, ChunkFault>>> + Send + 'static {
         let transform = Arc::clone(&self.transform);
+        let filter = self.filter.clone();
         let metrics = Arc::clone(&self.metrics);
         let column_percent = Arc::clone(&self.column_percent);
         let spare_buffers = Arc::clone(&self.spare_buffers);
         self.pool.run(move || {
             let begun = Instant::now();
             let body_bytes = chunk.len() as u64;
-            let mut decoded = decode(chunk, &transform);
+            let mut decoded = decode_through(chunk, &transform, filter.as_deref());
             if let Ok(Decoded { batch, spent, .. }) = &mut decoded {
                 learn_percent(&column_percent, batch.memory_bytes(), body_bytes);
                 keep_spare(&spare_buffers, std::mem::take(spent), transform.chunk_bytes);

@@ -18,6 +18,8 @@ pub(super) struct Tally {
 #[derive(Debug, Default)]
 pub(super) struct PageCounts {
     record_count: u64,
+    kept_count: u64,
+    filtered_count: u64,
     row_count: u64,
     reject_count: u64,
     duplicate_key_count: u64,
@@ -36,6 +38,8 @@ impl PageCounts {
 
     pub(super) fn add(&mut self, batch: &PageBatch) {
         self.record_count += batch.record_count;
+        self.kept_count += batch.kept_count;
+        self.filtered_count += batch.filtered_count;
         self.row_count += batch.row_count as u64;
         self.reject_count += batch.rejects.len() as u64;
         self.duplicate_key_count += batch.duplicate_key_count;
@@ -49,6 +53,8 @@ impl Tally {
         self.was_answered = true;
         report.pages.fetched += 1;
         report.records.seen += page.record_count;
+        report.records.kept += page.kept_count;
+        report.records.filtered += page.filtered_count;
         report.records.written += page.row_count;
         report.records.rejected += page.reject_count;
         self.duplicate_key_count += page.duplicate_key_count;

@@ -5,6 +5,8 @@
 
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
+use super::filter::Filter;
+use super::filtered::Filtered;
 use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of};
 use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
@@ -50,11 +52,27 @@ impl ChunkFault {
     }
 }
 
-/// Decodes a chunk into columns, features and rejects.
+/// Decodes a chunk into columns, features and rejects. A filter that is configured is compiled for this chunk alone.
 ///
 /// # Errors
 /// The page is no JSON of a known shape, or the boundary between its records is lost.
+///
+/// # Panics
+/// The filter can't be compiled.
 pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFault> {
+    let filter = config.jq.as_deref().map(|source| Filter::compile(source).expect("the filter was checked"));
+    decode_through(chunk, config, filter.as_ref())
+}
+
+/// As [`decode`], through the filter of the configuration that is compiled already.
+///
+/// # Errors
+/// As those of [`decode`].
+pub fn decode_through(
+    chunk: Chunk,
+    config: &TransformConfig,
+    filter: Option<&Filter>,
+) -> Result<Decoded, ChunkFault> {
     let Chunk { content, offset, is_whole_page } = chunk;
     let fault_in = |body: &[u8], fault: &Fault, record_count: u64| ChunkFault {
         reason: located(fault),
@@ -65,13 +83,13 @@ pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFa
     let (bytes, start, place, end) = match content {
         Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
         Content::Oversize { size, sha256 } => {
-            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config);
+            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config, filter);
             records.reject_oversize(0, RawRecord::Digest { size, sha256 });
             return Ok(Decoded { batch: records.finish(false), rest: None, spent: Vec::new() });
         }
         Content::Records { bytes, start, place, end } => (bytes, start, place, end),
     };
-    let mut records = Records::new(&bytes, start, offset, end, config);
+    let mut records = Records::new(&bytes, start, offset, end, config, filter);
     let taken = records.take(start, place, config);
     let stopped = match taken {
         Ok(None) if end == ChunkEnd::Broken => panic!("the cutter found broken what the decoder takes"),
@@ -124,6 +142,7 @@ struct Records<'a> {
     bytes_are_utf8: bool,
     record_bytes_max: usize,
     decoder: Decoder<'a>,
+    filtered: Option<Filtered<'a>>,
     rejects_raw: RejectsRaw,
     rejects: Vec<Reject>,
     /// Bytes of memory that they hold.
@@ -139,15 +158,29 @@ type Taken = Result<(), Box<Fault>>;
 type TakenUpTo = Result<Option<(usize, Place)>, Box<Fault>>;
 
 impl<'a> Records<'a> {
-    fn new(bytes: &'a [u8], start: usize, offset: u64, end: ChunkEnd, config: &'a TransformConfig) -> Self {
+    fn new(
+        bytes: &'a [u8],
+        start: usize,
+        offset: u64,
+        end: ChunkEnd,
+        config: &'a TransformConfig,
+        filter: Option<&'a Filter>,
+    ) -> Self {
+        let record_bytes_max = usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX);
+        let rejects_raw = match config.rejects_raw {
+            // What is hidden are fields of results: which of the record they came from, a filter does not tell.
+            RejectsRaw::Redacted if filter.is_some() => RejectsRaw::None,
+            rejects_raw => rejects_raw,
+        };
         Self {
             bytes,
             offset,
             end,
             bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
-            record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
+            record_bytes_max,
             decoder: Decoder::new(config),
-            rejects_raw: config.rejects_raw,
+            filtered: filter.map(|filter| Filtered::new(filter, record_bytes_max, rejects_raw)),
+            rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
             index: 0,
@@ -260,7 +293,7 @@ impl<'a> Records<'a> {
             return Ok(());
         }
         let taken = match self.check_utf8(record) {
-            Ok(()) => self.decoder.take_record(&mut Reader::new(record), Tail::Nothing),
+            Ok(()) => self.decode_record(&mut Reader::new(record), Tail::Nothing),
             Err(fault) => Err(fault),
         };
         match taken {
@@ -286,6 +319,14 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
+    /// Takes the record that `reader` stands before into the columns, or what a filter makes of it.
+    fn decode_record(&mut self, reader: &mut Reader<'_>, tail: Tail) -> Taken {
+        match &mut self.filtered {
+            None => self.decoder.take_record(reader, tail),
+            Some(filtered) => filtered.take_record(&mut self.decoder, reader, tail, self.index),
+        }
+    }
+
     /// Takes the record that is next and stands in a larger text.
     fn take_record(&mut self, reader: &mut Reader<'a>) -> Taken {
         let start = reader.clone();
@@ -302,14 +343,14 @@ impl<'a> Records<'a> {
             *reader = start.clone();
         }
         let taken = if self.bytes_are_utf8 {
-            self.decoder.take_record(reader, Tail::Any)
+            self.decode_record(reader, Tail::Any)
         } else {
             self.check_utf8_up_to(first)?;
             reader.skip_value()?;
             self.utf8_checked_to = reader.position();
             self.check_utf8(&self.bytes[first..reader.position()]).and_then(|()| {
                 *reader = start.clone();
-                self.decoder.take_record(reader, Tail::Any)
+                self.decode_record(reader, Tail::Any)
             })
         };
         match taken {
@@ -415,23 +456,33 @@ impl<'a> Records<'a> {
                 FieldFeatures { is_seen, columns: finished.unwrap_or_default() }
             })
             .collect();
-        let is_one_record = row_count == 1 && self.rejects.is_empty();
+        let is_one_record = row_count == 1 && self.index == 1;
         let mut arrays_of_objects = shape.fields.iter().filter(|(_, field)| {
             field.element.as_ref().is_some_and(|element| element.kinds.has(Kinds::OBJECT))
         });
-        let records_hint = match (arrays_of_objects.next(), arrays_of_objects.next()) {
-            (Some((name, _)), None) if is_one_record && may_hint => Some(pointer::show([name.as_ref()])),
+        let array_of_objects = match (&self.filtered, arrays_of_objects.next(), arrays_of_objects.next()) {
+            (Some(filtered), ..) => filtered.array_of_objects.as_deref(),
+            (None, Some((name, _)), None) => Some(name.as_ref()),
             _ => None,
+        };
+        let records_hint =
+            array_of_objects.filter(|_| is_one_record && may_hint).map(|name| pointer::show([name]));
+        let (kept_count, filtered_count, filtered_key_count) = match &self.filtered {
+            Some(filtered) => (filtered.kept_count, filtered.filtered_count, filtered.duplicate_key_count),
+            None => (row_count as u64, 0, 0),
         };
         PageBatch {
             record_count: self.index,
+            kept_count,
+            filtered_count,
             row_count,
+            records_of_rows: self.filtered.map(|filtered| filtered.records_of_rows),
             shape,
             columns,
             features,
             provenance: Vec::new(),
             rejects: self.rejects,
-            duplicate_key_count,
+            duplicate_key_count: duplicate_key_count + filtered_key_count,
             overflow_count,
             records_hint,
         }
