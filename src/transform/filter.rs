@@ -22,6 +22,21 @@ use crate::error::{Error, Result};
 
 /// Definitions that are left out: each writes somewhere, or ends the program.
 const DEFS_LEFT_OUT: [&str; 4] = ["debug", "stderr", "halt", "halt_error"];
+/// Definitions that stand here in another form.
+const DEFS_REPLACED: [&str; 2] = ["del", "delpaths"];
+/// Those of jaq put the last key of an object where the deleted one was: columns would change their places. And a path
+/// that leads nowhere is no error, as in jq.
+const DEFS: &str = r"
+def del_path($path):
+  if $path[1:] != [] then
+    if .[$path[0]] == null then . else .[$path[0]] |= del_path($path[1:]) end
+  elif isobject then del_key($path[0])
+  elif . == null then .
+  else .[$path[0]] |= empty end;
+def delpaths($paths): reduce ($paths | sort | reverse)[] as $path
+  (.; if $path == [] then null else del_path($path) end);
+def del(f): delpaths([path(f)]);
+";
 /// Native filters that are left out: each reads or writes something beside its record.
 const FUNS_LEFT_OUT: [&str; 7] =
     ["debug_empty", "stderr_empty", "halt", "env", "now", "localtime", "strflocaltime"];
@@ -46,8 +61,8 @@ const NAMES_LEFT_OUT: [&str; 15] = [
     "get_search_list",
 ];
 
-/// Terms that a filter may evaluate for any record: a second or so.
-const STEPS_MIN: u64 = 10_000_000;
+/// Terms that a filter may evaluate for any record: a tenth of a second or so.
+const STEPS_MIN: u64 = 1_000_000;
 /// Terms more that it may evaluate for each byte of the record.
 const STEPS_PER_BYTE: u64 = 64;
 /// Stack that a filter may use. Threads have 2 MiB; what it leaves is for the values that are dropped.
@@ -134,11 +149,7 @@ impl Filter {
         let ctx = Ctx::<Language>::new(globals, Vars::new([]));
         for result in self.program.id.run((ctx, record)).map(unwrap_valr) {
             let result = result.map_err(|error| {
-                refused(if shows_values {
-                    shown(&error)
-                } else {
-                    "expected results, got an error".to_owned()
-                })
+                refused(if shows_values { shown(error) } else { "expected results, got an error".to_owned() })
             })?;
             let place = results.ends.len() + 1;
             results.push(&result, bytes_max).map_err(|mut fault| {
@@ -317,14 +328,18 @@ fn stack_address() -> usize {
 
 fn defs() -> impl Iterator<Item = load::parse::Def<&'static str>> {
     let defs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    defs.filter(|def| !DEFS_LEFT_OUT.contains(&def.name))
+    defs.filter(|def| !DEFS_LEFT_OUT.contains(&def.name) && !DEFS_REPLACED.contains(&def.name))
+        .chain(load::parse(DEFS, |parser| parser.defs()).expect("the definitions here are right"))
 }
 
 fn funs() -> impl Iterator<Item = Fun<Language>> {
     let funs = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
     let funs = funs.filter(|(name, ..)| !FUNS_LEFT_OUT.contains(name) && !FUNS_REPLACED.contains(name));
-    let replaced: [native::Filter<RunPtr<Language>>; 2] =
-        [("range", v(3), |cv| range(cv)), ("fromjson", v(0), |cv| fromjson(cv))];
+    let replaced: [native::Filter<RunPtr<Language>>; 3] = [
+        ("range", v(3), |cv| range(cv)),
+        ("fromjson", v(0), |cv| native::bome(value::parse(&cv.1))),
+        ("del_key", v(1), |cv| native::unary(cv, |object, key| Ok(value::without_key(object, &key)))),
+    ];
     funs.chain(replaced.map(|fun| run::<Language>(fun)))
 }
 
@@ -352,13 +367,8 @@ fn range(mut cv: Cv<'_, Language>) -> ValXs<'_, Val> {
     }))
 }
 
-/// Stricter than that of jaq, which takes more than JSON, and values so deep that the stack is too small for them.
-fn fromjson(cv: Cv<'_, Language>) -> ValXs<'_, Val> {
-    native::bome(value::parse(&cv.1))
-}
-
 /// The beginning of an error's text. It is cut while it is written: values may be of any size.
-fn shown(error: &jaq_json::Error) -> String {
+fn shown(error: jaq_json::Error) -> String {
     struct Beginning(String);
     impl fmt::Write for Beginning {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -372,7 +382,15 @@ fn shown(error: &jaq_json::Error) -> String {
         }
     }
     let mut beginning = Beginning(String::new());
-    if write!(beginning, "{error}").is_err() {
+    let mut is_cut = write!(beginning, "{error}").is_err();
+    // A text that was thrown is shown as it is, not as JSON.
+    if beginning.0.starts_with('"')
+        && let Val::TStr(text) = error.into_val()
+    {
+        beginning.0.clear();
+        is_cut = beginning.write_str(&String::from_utf8_lossy(&text)).is_err();
+    }
+    if is_cut {
         beginning.0.push_str("...");
     }
     beginning.0
@@ -434,4 +452,97 @@ fn beginning_of(part: &str) -> String {
     const SHOWN_MAX: usize = 20;
     let line = part.lines().next().unwrap_or_default();
     line.chars().take(SHOWN_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of a record.
+    fn run(filter: &str, record: &str) -> std::result::Result<Vec<String>, String> {
+        let filter = Filter::compile(filter).map_err(|error| error.one_line())?;
+        let mut results = Results::default();
+        let run = Record::read(&mut Reader::new(record.as_bytes()), Tail::Nothing)
+            .and_then(|record| filter.run(record, 10_000, true, &mut results));
+        run.map_err(|fault| fault.reason)?;
+        Ok(results.texts().into_iter().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect())
+    }
+
+    #[test]
+    fn what_a_filter_leaves_alone_comes_out_as_it_went_in() {
+        let digits = "7".repeat(BIG_INTEGER_DIGITS);
+        for record in [
+            r#"{"z":1,"a":{"y":[1.0,-0.0,0.1,1e308,5e-324,1e16],"b":null},"":true,"k":"\u0000é\"\\\n"}"#,
+            r#"{"i":[9007199254740993,9223372036854775808,18446744073709551615,-9223372036854775808]}"#,
+            &format!("{{\"n\":[{digits},-{digits}]}}"),
+        ] {
+            assert_eq!(run(".", record).unwrap(), [record]);
+        }
+        assert_eq!(run(".", r#"{"a":1,"b":2,"a":-0,"d":1E2}"#).unwrap(), [r#"{"a":-0.0,"b":2,"d":100.0}"#]);
+    }
+
+    /// More than can be computed with.
+    const BIG_INTEGER_DIGITS: usize = 1_200;
+
+    #[test]
+    fn integers_are_computed_with_exactly_and_fractions_stay_doubles() {
+        let results = run(
+            "{a: (.n + 1), b: (.n / 2), c: 1.0, d: 1.50, e: 1e3, f: -.n}",
+            r#"{"n":9223372036854775807}"#,
+        );
+        let expected = r#"{"a":9223372036854775808,"b":4.611686018427388e18,"c":1.0,"d":1.5,"e":1000.0,"f":-9223372036854775807}"#;
+        assert_eq!(results.unwrap(), [expected]);
+    }
+
+    #[test]
+    fn functions_that_people_know_are_there() {
+        let record = r#"{"a":"x,y","n":[3,1,2],"t":0,"j":"{\"k\":1}"}"#;
+        for (filter, expected) in [
+            ("{v: (.a | split(\",\"))}", r#"{"v":["x","y"]}"#),
+            ("{v: (.n | sort | map(. * 2) | add)}", r#"{"v":12}"#),
+            ("{v: (.a | test(\"^x\"))}", r#"{"v":true}"#),
+            ("{v: (.a | sub(\",\"; \"-\"))}", r#"{"v":"x-y"}"#),
+            ("{v: (.t | todate)}", r#"{"v":"1970-01-01T00:00:00Z"}"#),
+            ("{v: (.j | fromjson.k)}", r#"{"v":1}"#),
+            ("{v: (\"7\" | tonumber)}", r#"{"v":7}"#),
+            ("{v: (.n | tojson)}", r#"{"v":"[3,1,2]"}"#),
+            ("{v: [range(3; 0; -1), range(2), range(0; 1; 0.5)]}", r#"{"v":[3,2,1,0,1,0,0.5]}"#),
+            ("{v: [limit(2; repeat(1))]}", r#"{"v":[1,1]}"#),
+            ("with_entries(.value |= length) | {n}", r#"{"n":3}"#),
+            ("del(.n, .t, .j)", r#"{"a":"x,y"}"#),
+            ("delpaths([[\"n\", 0], [\"n\", 1]]) | {n}", r#"{"n":[2]}"#),
+            ("{v: (.a as $x | [.n[] | {$x}] | length)}", r#"{"v":3}"#),
+            ("{v: (try error(\"e\") catch .)}", r#"{"v":"e"}"#),
+        ] {
+            assert_eq!(run(filter, record).unwrap(), [expected], "{filter}");
+        }
+    }
+
+    #[test]
+    fn error_that_quotes_a_large_value_is_cut() {
+        let reason = run(".a.b", &format!("{{\"a\":\"{}\"}}", "é".repeat(500))).unwrap_err();
+        assert!(
+            reason.len() < 250 && reason.starts_with("--jq: cannot index \"é") && reason.ends_with("..."),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn steps_grow_with_the_record() {
+        let elements = vec!["1"; 500_000].join(",");
+        let counted = run("{n: [.a[] | . + 1] | add}", &format!("{{\"a\":[{elements}]}}"));
+        assert_eq!(counted.unwrap(), [r#"{"n":1000000}"#]);
+    }
+
+    #[test]
+    fn small_results_count_as_what_a_row_takes() {
+        assert_eq!(run("range(156) | {}", "{}").unwrap().len(), 156);
+        assert!(run("range(157) | {}", "{}").unwrap_err().contains("result 157"));
+    }
+
+    #[test]
+    fn filter_may_be_used_by_all_threads() {
+        fn is_shared<T: Send + Sync>() {}
+        is_shared::<Filter>();
+    }
 }

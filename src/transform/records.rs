@@ -522,6 +522,32 @@ mod tests {
     }
 
     #[test]
+    fn results_of_one_record_are_never_in_two_batches() {
+        // Objects whose columns are new in every record, so that batches become full in the midst of results.
+        let lines: Vec<_> = (0..40).map(|id| format!("{{\"id\":{id}}}")).collect();
+        let filter =
+            "range(3000) as $i | {id, $i, (\"k\\(.id)\"): {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8}}";
+        let config = TransformConfig { jq: Some(filter.into()), ..TransformConfig::default() };
+        let mut next = Some(Chunk::whole(lines.join("\n").into(), DeclaredForm::Ndjson, true));
+        let mut batches = Vec::new();
+        while let Some(chunk) = next.take() {
+            let decoded = decode(chunk, &config).unwrap();
+            batches.push(decoded.batch);
+            next = decoded.rest;
+        }
+        assert!(batches.len() > 1);
+        assert_eq!(batches.iter().map(|batch| batch.record_count).sum::<u64>(), 40);
+        for batch in batches {
+            let records = (0..batch.record_count).flat_map(|record| vec![record; 3000]);
+            assert_eq!(batch.records_of_rows, Some(records.collect()));
+            assert_eq!(
+                (batch.row_count as u64, batch.kept_count),
+                (3000 * batch.record_count, batch.record_count)
+            );
+        }
+    }
+
+    #[test]
     fn rejects_that_would_fill_the_memory_are_cut_into_batches() {
         let batches = batches("1\n".repeat(500_000));
         assert_eq!(batches.iter().map(|batch| batch.rejects.len()).sum::<usize>(), 500_000);

@@ -67,12 +67,21 @@ fn number(number: Number<'_>) -> Num {
     }
 }
 
-/// Reads a string that holds one JSON value, as strictly as a record.
+/// Reads a string that holds one JSON value, as strictly as a record. That of jaq takes more than JSON, and values so
+/// deep that the stack is too small for them.
 pub(super) fn parse(text: &Val) -> ValR {
     let text = text.try_as_utf8_bytes_owned()?;
     let mut reader = Reader::new(&text);
     let value = read(&mut reader, 1, &mut 0).and_then(|value| reader.expect_end().map(|()| value));
     value.map_err(|fault| Error::str(format_args!("cannot parse as JSON: {}", fault.reason)))
+}
+
+/// An object without one of its members; the others keep their order.
+pub(super) fn without_key(mut object: Val, key: &Val) -> Val {
+    if let Val::Obj(members) = &mut object {
+        Rc::make_mut(members).shift_remove(key);
+    }
+    object
 }
 
 /// Appends a result as JSON, up to a length of `out` or little more.
