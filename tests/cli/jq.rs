@@ -76,6 +76,9 @@ fn records_without_a_result_are_filtered_and_no_loss() {
     assert_eq!(output.names(), ["out.parquet"]);
     let line = "3 seen = 2 kept + 0 rejected + 1 filtered, 2 rows written";
     assert!(outcome.stderr.contains(line), "{}", outcome.stderr);
+    let footer = String::from_utf8_lossy(&output.read("out.parquet")).into_owned();
+    assert!(footer.contains("etl.records_filtered"), "{footer}");
+    assert!(footer.contains(r#""jq":"select(.level == \"error\")""#), "{footer}");
 }
 
 #[test]
