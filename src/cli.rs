@@ -155,7 +155,7 @@ struct Args {
     nested: Option<Nested>,
 
     /// Filter in the language of jq that each record goes through before anything else: every object that comes out is a
-    /// row; none, and the record is filtered; an error rejects it. The slow path: decoding takes some ten times as long
+    /// row; none, and the record is filtered; an error rejects it. The slow path: decoding takes five times as long and more
     #[arg(long, value_name = "FILTER", help_heading = "Fields")]
     jq: Option<String>,
 

@@ -56,7 +56,7 @@ pub(super) struct Line {
     pub(super) budget: ByteBudget,
     pub(super) requests: Arc<Semaphore>,
     transform: Arc<TransformConfig>,
-    /// That of the configuration: compiling it takes as long as some chunks.
+    /// That of the configuration. Compiling it takes longer than decoding a small page.
     filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.

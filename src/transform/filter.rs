@@ -1,7 +1,10 @@
-//! `--jq`: a filter in the language of jq, run over one record after the other. With `filter/value.rs` the only import of the jaq crates.
+//! `--jq`: a filter in the language of jq, run over one record after the other. With `filter/value.rs` the only import
+//! of the jaq crates.
 //!
 //! A filter sees its record and nothing else: what would read the environment, the clock or other records, or write
 //! somewhere, is no part of the language here. It can't run for ever: the evaluation of its terms is counted.
+//! What nothing here can stop is one that asks for more memory than there is, or nests a value so deep that the stack
+//! is too small to drop it.
 
 mod value;
 
@@ -95,7 +98,7 @@ impl Filter {
     ///
     /// assert!(Filter::compile("select(.status >= 500) | .path |= ascii_downcase").is_ok());
     /// let error = Filter::compile("{at: now}").unwrap_err();
-    /// assert_eq!(error.one_line(), "--jq: `now` at character 6 is left out: a filter sees its record and nothing else");
+    /// assert!(error.one_line().starts_with("--jq: `now` at character 6 is left out"));
     /// ```
     pub fn compile(source: &str) -> Result<Self> {
         let arena = Arena::default();
