@@ -20,6 +20,7 @@ use etl::config::{
 };
 use etl::error::Error;
 use etl::schema::{Nesting, SchemaContract};
+use etl::transform::Filter;
 
 use args::{
     Args, Command, Contract, FeatureArgs, FeatureList, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite,
@@ -186,11 +187,13 @@ fn transform_of(
         hash_key: fields.hash_key.as_deref().map(read_hash_key).transpose()?,
     };
     projection.check(&features.fields).map_err(Error::usage)?;
+    fields.jq.as_deref().map(Filter::compile).transpose()?;
     Ok(TransformConfig {
         records: parsing.records.map(|Pointer(tokens)| tokens.into()),
         features: Arc::new(features),
         rejects_raw: if projection.hides() { RejectsRaw::Redacted } else { RejectsRaw::Full },
         projection: Arc::new(projection),
+        jq: fields.jq.map(Into::into),
         record_bytes_max: parsing.max_record_bytes,
         nesting: match parsing.nested {
             Some(Nested::Struct) => Nesting::STRUCT,

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::calendar::Day;
+use crate::model::Provenance;
 use crate::pointer;
-use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType, Nesting, SchemaContract};
+use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType, LEAF_COLUMNS_MAX, Nesting, SchemaContract};
 
 pub use projection::{HashKey, Projection, RejectsRaw};
 
@@ -151,6 +152,8 @@ pub struct TransformConfig {
     pub schema: Option<Arc<DeclaredSchema>>,
     /// What is done with records that do not fit it.
     pub schema_contract: SchemaContract,
+    /// The text of the filter that records go through before anything else is asked of them.
+    pub jq: Option<Arc<str>>,
 }
 
 impl TransformConfig {
@@ -176,15 +179,28 @@ impl TransformConfig {
     /// What contradicts what, in words.
     pub fn check_schema(&self) -> Result<(), String> {
         let Some(schema) = &self.schema else { return Ok(()) };
+        let is_fixed = self.fixed_schema().is_some();
         for values in &self.features.fields {
-            if let Some(field) = self.declared_values(values)
-                && !field.of.is_list_of_doubles()
-            {
-                return Err(format!(
-                    "expected list<double> for {}, which is summarised (--values), got {}",
-                    values.path.shown(),
-                    field.of
-                ));
+            let shown = values.path.shown();
+            let top = self.projection.names_at(&values.path.keys()[..1]).next();
+            match self.declared_values(values) {
+                Some(field) if !field.of.is_list_of_doubles() => {
+                    return Err(format!(
+                        "expected list<double> for {shown}, which is summarised (--values), got {}",
+                        field.of
+                    ));
+                }
+                None if is_fixed
+                    && self.features.fields_are_explicit
+                    && self.projection.shows(values.path.keys())
+                    && top.is_none_or(|name| schema.field(name).is_none()) =>
+                {
+                    return Err(format!(
+                        "expected a column for {shown}, which is summarised (--values), got none; add it, or leave it out \
+                         with --drop {shown}"
+                    ));
+                }
+                _ => {}
             }
         }
         for hashed in &self.projection.hash {
@@ -200,6 +216,31 @@ impl TransformConfig {
         }
         if self.nesting == Nesting::JSON && schema.object_keys_max() > 0 {
             return Err("expected no struct beside --nested json, which makes objects text".to_owned());
+        }
+        self.check_declared_columns(schema)
+    }
+
+    /// Checks the columns of the schema and those that are computed beside them.
+    fn check_declared_columns(&self, schema: &DeclaredSchema) -> Result<(), String> {
+        let is_seen = |values: &&ValuesField| {
+            self.features.fields_are_explicit || self.declared_values(values).is_some()
+        };
+        let features =
+            self.features.fields.iter().filter(is_seen).flat_map(|field| self.features.names_of(field));
+        let provenance =
+            Provenance::ALL.iter().filter(|_| self.has_provenance).map(|of| of.name().to_owned());
+        let computed: Vec<_> = features.chain(provenance).collect();
+        if let Some(name) = computed.iter().find(|name| schema.field(name).is_some()) {
+            return Err(format!("expected no column {name}, which is computed, got one"));
+        }
+        let leaf_count = schema.leaf_count();
+        if leaf_count > LEAF_COLUMNS_MAX {
+            return Err(format!(
+                "expected at most {LEAF_COLUMNS_MAX} columns, those in structs counted alone, got {leaf_count}"
+            ));
+        }
+        if self.fixed_schema().is_some() && leaf_count + computed.len() == 0 {
+            return Err("expected a column, got none that is not left out".to_owned());
         }
         Ok(())
     }
@@ -218,6 +259,7 @@ impl Default for TransformConfig {
             rejects_raw: RejectsRaw::Full,
             schema: None,
             schema_contract: SchemaContract::Evolve,
+            jq: None,
         }
     }
 }
@@ -249,11 +291,12 @@ impl Default for FeatureConfig {
 impl FeatureConfig {
     /// The names of the columns of all features, in order.
     pub fn column_names(&self) -> impl Iterator<Item = String> {
-        let of_field = |field: &'_ ValuesField| {
-            let name = field.name.clone();
-            self.features.iter().map(move |feature| format!("{name}_{}", feature.name()))
-        };
-        self.fields.iter().flat_map(of_field)
+        self.fields.iter().flat_map(|field| self.names_of(field))
+    }
+
+    /// The names of the columns of one list's features, in order.
+    pub fn names_of<'a>(&'a self, field: &'a ValuesField) -> impl Iterator<Item = String> + 'a {
+        self.features.iter().map(|feature| format!("{}_{}", field.name, feature.name()))
     }
 
     /// `--features none`: no list is summarised, `values` is a field like any other.

@@ -24,6 +24,8 @@
 //! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as
 //!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace. A column that
 //!   most records lack is kept without its nulls until its row group is encoded. What is not asked for is skipped.
+//!   With a filter ([`transform::Filter`]) there are values on the way: of a record first, then the JSON of its
+//!   results, which are decoded as records are.
 //! - **Types are a function of the set of kinds seen** ([`schema`]), so that the schema does not depend on
 //!   where pages end. A part whose schema is outgrown is closed; at the end parts become one, column chunk by column
 //!   chunk: copied as it is encoded, written as nulls, or read back and widened ([`mod@write`]).

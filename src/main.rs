@@ -14,7 +14,7 @@ use etl::config::Config;
 use etl::error::ErrorKind;
 use etl::pipeline::Pipeline;
 use etl::report::Report;
-use process::{say, shown_list, tell, watched};
+use process::{print, say, shown_list, tell, watched};
 
 fn main() -> ExitCode {
     match cli::parse() {
@@ -38,8 +38,10 @@ fn run(config: Config, talk: Talk) -> ExitCode {
     let mut report = ended.unwrap_or_else(|error| Report::of_error(&error));
     report.peak_rss_bytes = machine::peak_rss_bytes();
     tell(&report, talk, || report.to_text(&list));
-    if talk.json {
-        say(&mut io::stdout(), &format!("{}\n", report.to_json()));
+    let printed = if talk.json { print(&format!("{}\n", report.to_json())) } else { Ok(()) };
+    if let Err(error) = printed {
+        // The run itself is over, and is what the exit code tells of.
+        say(&mut io::stderr(), &format!("etl: {}\n", error.one_line()));
     }
     ExitCode::from(report.exit_code)
 }

@@ -218,10 +218,16 @@ impl RunningTrace {
 /// Records of one page as columns: all of a small page's, or as many as were decoded together.
 #[derive(Debug)]
 pub struct PageBatch {
-    /// Records seen, counted where they begin: rows and rejects must add up to it.
+    /// Records seen, counted where they begin: those kept, filtered and rejected must add up to it.
     pub record_count: u64,
-    /// Records that became rows.
+    /// Records that became rows: one each, but for a filter.
+    pub kept_count: u64,
+    /// Records that a filter left out.
+    pub filtered_count: u64,
+    /// Rows.
     pub row_count: usize,
+    /// The record that each row came from, by its position in the batch, where a filter decides that.
+    pub records_of_rows: Option<Vec<u64>>,
     /// What the columns have seen: an object whose fields are the columns.
     pub shape: Shape,
     /// One column per field of `shape`, of the type that the shape gives, in the form of memory.
@@ -252,7 +258,9 @@ impl PageBatch {
         let features = self.features.iter().flat_map(|field| &field.columns);
         let features = features.map(|column| column.get_array_memory_size());
         let rejects = self.rejects.iter().map(Reject::memory_bytes);
-        (columns.sum::<usize>() + features.sum::<usize>() + rejects.sum::<usize>()) as u64
+        let records_of_rows =
+            self.records_of_rows.as_ref().map_or(0, |rows| rows.capacity() * size_of::<u64>());
+        (columns.sum::<usize>() + features.sum::<usize>() + rejects.sum::<usize>() + records_of_rows) as u64
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::calendar::now_rfc3339;
-use crate::config::{Config, InputConfig};
+use crate::config::{Config, InputConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Requests, UrlList};
 use crate::metrics::Metrics;
@@ -88,7 +88,7 @@ impl Pipeline {
     /// Runs to the end and says what happened. Never panics on input; never leaves scratch behind.
     pub async fn run(mut self) -> Report {
         let started = Instant::now();
-        let mut report = begun_report();
+        let mut report = begun_report(&self.config.transform);
         let mut stop = self.stop.clone();
         let outcome = tokio::select! {
             biased;
@@ -202,8 +202,9 @@ impl Pipeline {
     }
 }
 
-fn begun_report() -> Report {
+fn begun_report(transform: &TransformConfig) -> Report {
     Report {
+        has_filter: transform.jq.is_some(),
         run_id: format!("{:016x}", fastrand::u64(..)),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: now_rfc3339(),

@@ -1,6 +1,6 @@
 //! The process around a piece of work: runtime, signals, log, progress, and what is said when it has ended.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,6 +93,20 @@ pub(crate) fn tell(report: &Report, talk: Talk, text: impl FnOnce() -> String) {
     let has_begun = report.requests.sent + report.pages.fetched + report.pages.failed > 0;
     if !talk.quiet && (has_begun || report.error.is_none()) {
         say(&mut io::stderr(), &text());
+    }
+}
+
+/// Writes what was asked for to standard output.
+///
+/// # Errors
+/// It can't be written; that a reader went away is no error.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new(ErrorKind::Storage, "could not write to standard output").because(error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -61,6 +61,9 @@ pub struct Report {
     pub records: RecordCounts,
     /// Values that the schema could not hold and that are null in the output; the rejects file has them.
     pub values_discarded: u64,
+    /// Whether records went through a filter.
+    #[serde(skip)]
+    pub has_filter: bool,
     /// Bytes by place.
     pub bytes: ByteCounts,
     /// HTTP requests.
@@ -100,11 +103,13 @@ pub struct PageCounts {
     pub deferred: u64,
 }
 
-/// `seen = written + rejected + filtered`.
+/// `seen = kept + rejected + filtered`; rows written are counted besides, which are the records kept but for a filter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
     /// Records of the fetched pages.
     pub seen: u64,
+    /// Records that became rows.
+    pub kept: u64,
     /// Rows of the output.
     pub written: u64,
     /// Records in the rejects file.
@@ -222,10 +227,14 @@ impl Report {
                 format!("{} pages were listed but {pages_accounted} are accounted for", pages.listed);
             return Err(Error::defect(message));
         }
-        let records_accounted = records.written + records.rejected + records.filtered;
+        let records_accounted = records.kept + records.rejected + records.filtered;
         if records.seen != records_accounted {
             let message =
                 format!("{} records were seen but {records_accounted} are accounted for", records.seen);
+            return Err(Error::defect(message));
+        }
+        if !self.has_filter && records.written != records.kept {
+            let message = format!("{} records were kept but {} became rows", records.kept, records.written);
             return Err(Error::defect(message));
         }
         Ok(())
@@ -289,7 +298,8 @@ impl Report {
                 shown_bytes(bytes.written)
             )?,
             (None, None) => {
-                writeln!(out, "nothing to publish: no records and no known columns ({seconds:.2} s)")?;
+                let what = if self.has_filter { "rows" } else { "records" };
+                writeln!(out, "nothing to publish: no {what} and no known columns ({seconds:.2} s)")?;
             }
         }
         Ok(())
@@ -308,13 +318,17 @@ impl Report {
             grouped(pages.duplicate),
             grouped(pages.left)
         )?;
-        writeln!(
-            out,
-            "  records  {} seen = {} {taken} + {} rejected",
-            grouped(records.seen),
-            grouped(records.written),
-            grouped(records.rejected)
-        )?;
+        let [seen, kept, rejected] = [records.seen, records.kept, records.rejected].map(grouped);
+        if self.has_filter {
+            let [filtered, written] = [records.filtered, records.written].map(grouped);
+            writeln!(
+                out,
+                "  records  {seen} seen = {kept} kept + {rejected} rejected + {filtered} filtered, {written} rows \
+                 written"
+            )?;
+        } else {
+            writeln!(out, "  records  {seen} seen = {kept} {taken} + {rejected} rejected")?;
+        }
         if self.values_discarded > 0 {
             let discarded = grouped(self.values_discarded);
             writeln!(

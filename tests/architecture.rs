@@ -23,6 +23,9 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("fastrand", &["fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"]),
     ("flate2", &["fetch/decompress.rs"]),
     ("hmac", &["digest.rs"]),
+    ("jaq_core", &["transform/filter.rs"]),
+    ("jaq_json", &["transform/filter.rs", "transform/filter/value.rs"]),
+    ("jaq_std", &["transform/filter.rs"]),
     (
         "memchr",
         &["transform/cutter.rs", "transform/layout.rs", "transform/oversize.rs", "transform/records.rs"],

@@ -16,6 +16,8 @@ mod features;
 mod forms;
 #[path = "cli/identity.rs"]
 mod identity;
+#[path = "cli/jq.rs"]
+mod jq;
 #[path = "cli/kill.rs"]
 mod kill;
 #[path = "cli/large.rs"]

@@ -72,6 +72,14 @@ impl Projection {
         })
     }
 
+    /// Whether the field that these keys lead to is a column, or something in it is.
+    pub fn shows(&self, keys: &[String]) -> bool {
+        let is_dropped = self.drop.iter().any(|dropped| keys.starts_with(dropped.keys()));
+        let is_on_the_way =
+            |selected: &FieldPath| keys.starts_with(selected.keys()) || selected.keys().starts_with(keys);
+        !is_dropped && (self.select.is_empty() || self.select.iter().any(is_on_the_way))
+    }
+
     /// Takes the fields that become no columns out of a schema.
     pub fn apply_to(&self, schema: &mut DeclaredSchema) {
         self.keep_shown(&mut schema.fields, &mut Vec::new());
@@ -88,10 +96,7 @@ impl Projection {
                 None => field.name.to_string(),
             };
             keys.push(key);
-            let is_dropped = self.drop.iter().any(|dropped| keys.starts_with(dropped.keys()));
-            let is_on_the_way =
-                |selected: &FieldPath| keys.starts_with(selected.keys()) || selected.keys().starts_with(keys);
-            let is_selected = self.select.is_empty() || self.select.iter().any(is_on_the_way);
+            let is_shown = self.shows(keys);
             if let DeclaredType::Struct(below) = &mut field.of {
                 self.keep_shown(below, keys);
                 if below.is_empty() {
@@ -100,7 +105,7 @@ impl Projection {
                 }
             }
             keys.pop();
-            is_selected && !is_dropped
+            is_shown
         });
     }
 

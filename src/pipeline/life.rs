@@ -16,7 +16,7 @@ use crate::fetch::{AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchE
 use crate::metrics::Metrics;
 use crate::model::{PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
-use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, decode};
+use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_through};
 
 /// Room for the first bytes of a page whose size is not known.
 const FIRST_ROOM_BYTES: usize = 64 << 10;
@@ -56,6 +56,8 @@ pub(super) struct Line {
     pub(super) budget: ByteBudget,
     pub(super) requests: Arc<Semaphore>,
     transform: Arc<TransformConfig>,
+    /// That of the configuration. Compiling it takes longer than decoding a small page.
+    filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
     column_percent: Arc<AtomicU64>,
@@ -80,6 +82,7 @@ impl Line {
         metrics: Arc<Metrics>,
         spools: Spools,
     ) -> Result<Self> {
+        let filter = transform.jq.as_deref().map(Filter::compile).transpose()?;
         let pool = CpuPool::new(thread_count)?;
         let budget = ByteBudget::new(memory_bytes);
         let fair_share = budget.shared_bytes() / (2 * http.concurrency as u64);
@@ -90,6 +93,7 @@ impl Line {
             budget,
             requests: Arc::new(Semaphore::new(http.concurrency)),
             transform: Arc::new(transform.clone()),
+            filter: filter.map(Arc::new),
             pool,
             metrics,
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
@@ -337,13 +341,14 @@ impl Line {
         chunk: Chunk,
     ) -> impl Future<Output = Result<Result<Decoded, ChunkFault>>> + Send + 'static {
         let transform = Arc::clone(&self.transform);
+        let filter = self.filter.clone();
         let metrics = Arc::clone(&self.metrics);
         let column_percent = Arc::clone(&self.column_percent);
         let spare_buffers = Arc::clone(&self.spare_buffers);
         self.pool.run(move || {
             let begun = Instant::now();
             let body_bytes = chunk.len() as u64;
-            let mut decoded = decode(chunk, &transform);
+            let mut decoded = decode_through(chunk, &transform, filter.as_deref());
             if let Ok(Decoded { batch, spent, .. }) = &mut decoded {
                 learn_percent(&column_percent, batch.memory_bytes(), body_bytes);
                 keep_spare(&spare_buffers, std::mem::take(spent), transform.chunk_bytes);

@@ -18,8 +18,12 @@ pub(super) fn provenance_of(
         Provenance::Url => alike(Arc::new(StringArray::from(vec![shown]))),
         Provenance::Page => alike(Arc::new(Int64Array::from(vec![i64::from(id.page)]))),
         Provenance::Record => {
-            let records = records_of_rows(batch).map(|record| (records_before + record) as i64);
-            BatchColumn::dense(Arc::new(Int64Array::from_iter_values(records)))
+            let in_page = |record| (records_before + record) as i64;
+            let records = match &batch.records_of_rows {
+                Some(records) => Int64Array::from_iter_values(records.iter().copied().map(in_page)),
+                None => Int64Array::from_iter_values(records_of_rows(batch).map(in_page)),
+            };
+            BatchColumn::dense(Arc::new(records))
         }
     };
     Provenance::ALL.map(column).into()

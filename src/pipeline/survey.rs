@@ -9,11 +9,11 @@ use super::life::{Decoding, Line, Step};
 use super::verdict::{PageCounts, Tally};
 use super::{QueuedPage, StopSignal, add_metrics, ask_for_pages, begun_report, count_left, open_list};
 use crate::config::{ContractConfig, SurveyConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::model::{PageBatch, PageFault};
 use crate::report::{EXIT_PARTIAL, Report, Status};
-use crate::schema::{Nesting, Profile, Survey};
+use crate::schema::{Nesting, Profile, Survey, TooManyColumns};
 use crate::sink::Spools;
 use crate::transform::Decoded;
 
@@ -42,7 +42,7 @@ impl Surveyor {
     /// Reads the pages, or as many as give the sample, and says what was seen and what happened.
     pub async fn run(self) -> (Report, Survey) {
         let started = Instant::now();
-        let mut report = begun_report();
+        let mut report = begun_report(&self.config.transform);
         let mut stop = self.stop.clone();
         let outcome = tokio::select! {
             biased;
@@ -106,6 +106,7 @@ impl Surveyor {
                     tally.count_page(report, id, &counts);
                     self.metrics.records_written.add(of_page.record_count);
                     survey.unite(of_page, nesting);
+                    survey.check_columns().map_err(|error| too_many_columns(&error))?;
                 }
                 Some(fault) => {
                     tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
@@ -135,6 +136,7 @@ async fn survey_page(
                         Ok(Decoded { batch, rest, .. }) => {
                             surveyed.counts.add(&batch);
                             surveyed.survey.unite(survey_of(&batch), nesting);
+                            surveyed.survey.check_columns().map_err(|error| too_many_columns(&error))?;
                             if surveyed.survey.record_count >= wanted_count {
                                 return Ok(surveyed);
                             }
@@ -156,6 +158,10 @@ async fn survey_page(
     }
     page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
     Err(Error::defect("a page's task ended without saying how"))
+}
+
+fn too_many_columns(error: &TooManyColumns) -> Error {
+    Error::new(ErrorKind::Contract, error.to_string())
 }
 
 fn survey_of(batch: &PageBatch) -> Survey {

@@ -18,6 +18,8 @@ pub(super) struct Tally {
 #[derive(Debug, Default)]
 pub(super) struct PageCounts {
     record_count: u64,
+    kept_count: u64,
+    filtered_count: u64,
     row_count: u64,
     reject_count: u64,
     discarded_value_count: u64,
@@ -37,6 +39,8 @@ impl PageCounts {
 
     pub(super) fn add(&mut self, batch: &PageBatch) {
         self.record_count += batch.record_count;
+        self.kept_count += batch.kept_count;
+        self.filtered_count += batch.filtered_count;
         self.row_count += batch.row_count as u64;
         let reject_count = batch.rejected_records().count();
         self.reject_count += reject_count as u64;
@@ -52,6 +56,8 @@ impl Tally {
         self.was_answered = true;
         report.pages.fetched += 1;
         report.records.seen += page.record_count;
+        report.records.kept += page.kept_count;
+        report.records.filtered += page.filtered_count;
         report.records.written += page.row_count;
         report.records.rejected += page.reject_count;
         report.values_discarded += page.discarded_value_count;

@@ -1,9 +1,10 @@
 //! A schema that is known before the first page: what the output begins with, and what records may be held to.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use super::{ColumnType, Kinds, NESTED_LEVELS_MAX, Shape, TimestampForms};
 use crate::pointer;
@@ -78,23 +79,16 @@ impl DeclaredSchema {
     /// A column has a type that no JSON value becomes.
     pub fn of_table(schema: &Schema, is_computed: impl Fn(&str) -> bool) -> Result<Self, String> {
         let fields = schema.fields().iter().filter(|field| !is_computed(field.name()));
-        let fields = fields.map(|field| DeclaredField::of_column(field, ""));
+        let fields = fields.map(|field| DeclaredField::of_column(field, "", 0));
         Self { fields: fields.collect::<Result<_, _>>()? }.checked()
     }
 
     /// The schema itself.
     ///
     /// # Errors
-    /// It is nested deeper than columns are.
+    /// A name stands twice.
     pub(super) fn checked(self) -> Result<Self, String> {
-        match self.fields.iter().find(|field| field.of.level_count() > NESTED_LEVELS_MAX) {
-            None => Ok(self),
-            Some(field) => Err(format!(
-                "column {:?}: expected at most {NESTED_LEVELS_MAX} levels of structs and lists, got {}",
-                field.name,
-                field.of.level_count()
-            )),
-        }
+        check_names(&self.fields, "column").map(|()| self)
     }
 
     /// What records of this schema have been seen to be: the shape that a run begins with.
@@ -102,9 +96,14 @@ impl DeclaredSchema {
         shape_of_fields(&self.fields)
     }
 
-    /// Whether columns that have seen what `shape` has can be those of this schema. Says nothing of nulls.
-    pub fn admits(&self, shape: &Shape) -> bool {
-        fields_admit(&self.fields, shape)
+    /// Whether a column that has seen what `shape` has can be the one of this name. Says nothing of nulls.
+    pub fn admits(&self, name: &str, shape: &Shape) -> bool {
+        self.field(name).is_some_and(|field| field.of.admits(shape))
+    }
+
+    /// The field of records with this name.
+    pub fn field(&self, name: &str) -> Option<&DeclaredField> {
+        self.fields.iter().find(|field| *field.name == *name)
     }
 
     /// The field that these names lead to.
@@ -119,6 +118,11 @@ impl DeclaredSchema {
         found
     }
 
+    /// Columns without columns below them.
+    pub fn leaf_count(&self) -> usize {
+        self.fields.iter().map(|field| field.of.leaf_count()).sum()
+    }
+
     /// The most fields that an object inside records has.
     pub fn object_keys_max(&self) -> usize {
         self.fields.iter().map(|field| field.of.object_keys_max()).max().unwrap_or(0)
@@ -126,9 +130,9 @@ impl DeclaredSchema {
 }
 
 impl DeclaredField {
-    fn of_column(field: &arrow::datatypes::Field, above: &str) -> Result<Self, String> {
+    fn of_column(field: &Field, above: &str, level: u32) -> Result<Self, String> {
         let pointer = format!("{above}{}", pointer::show([field.name().as_str()]));
-        let of = DeclaredType::of_column(field.data_type(), &pointer)?;
+        let of = DeclaredType::of_column(field.data_type(), &pointer, level)?;
         Ok(Self { name: field.name().as_str().into(), of, is_nullable: field.is_nullable() })
     }
 }
@@ -154,8 +158,13 @@ impl DeclaredType {
         }
     }
 
-    fn of_column(of: &DataType, pointer: &str) -> Result<Self, String> {
+    /// `level` counts the structs and lists around it.
+    fn of_column(of: &DataType, pointer: &str, level: u32) -> Result<Self, String> {
+        let below = level + 1;
         Ok(match of {
+            DataType::List(_) | DataType::LargeList(_) | DataType::Struct(_) if below > NESTED_LEVELS_MAX => {
+                return Err(format!("column {pointer}: {}", too_deep()));
+            }
             DataType::Boolean => Self::Bool,
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Self::Int64,
             DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => Self::Int64,
@@ -163,12 +172,12 @@ impl DeclaredType {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
             DataType::Timestamp(TimeUnit::Nanosecond, _) => Self::Timestamp(TimeUnit::Nanosecond),
             DataType::Timestamp(..) => Self::Timestamp(TimeUnit::Microsecond),
-            DataType::Dictionary(_, values) => Self::of_column(values, pointer)?,
+            DataType::Dictionary(_, values) => Self::of_column(values, pointer, level)?,
             DataType::List(element) | DataType::LargeList(element) => {
-                Self::List(Box::new(Self::of_column(element.data_type(), pointer)?))
+                Self::List(Box::new(Self::of_column(element.data_type(), pointer, below)?))
             }
             DataType::Struct(fields) if !fields.is_empty() => {
-                let fields = fields.iter().map(|field| DeclaredField::of_column(field, pointer));
+                let fields = fields.iter().map(|field| DeclaredField::of_column(field, pointer, below));
                 Self::Struct(fields.collect::<Result<_, _>>()?)
             }
             other => {
@@ -186,6 +195,10 @@ impl DeclaredType {
     /// What was expected.
     pub(super) fn parse(text: &str, fields: Vec<DeclaredField>) -> Result<Self, String> {
         let text = text.trim();
+        // Counted before it is read, since that goes into itself.
+        if text.matches('<').count() > NESTED_LEVELS_MAX as usize {
+            return Err(too_deep());
+        }
         if let Some(element) = text.strip_prefix("list<").and_then(|rest| rest.strip_suffix('>')) {
             return Ok(Self::List(Box::new(Self::parse(element, fields)?)));
         }
@@ -214,6 +227,14 @@ impl DeclaredType {
         }
     }
 
+    /// The type itself.
+    ///
+    /// # Errors
+    /// It is nested deeper than columns are.
+    pub(super) fn of_some_depth(self) -> Result<Self, String> {
+        if self.level_count() <= NESTED_LEVELS_MAX { Ok(self) } else { Err(too_deep()) }
+    }
+
     /// Whether it is what a `--values` field holds.
     pub fn is_list_of_doubles(&self) -> bool {
         matches!(self, Self::List(element) if **element == Self::Double)
@@ -230,6 +251,14 @@ impl DeclaredType {
             Self::Struct(fields) => 1 + fields.iter().map(|field| field.of.level_count()).max().unwrap_or(0),
             Self::List(element) => 1 + element.level_count(),
             _ => 0,
+        }
+    }
+
+    /// Columns without columns below them.
+    fn leaf_count(&self) -> usize {
+        match self.innermost() {
+            Self::Struct(fields) => fields.iter().map(|field| field.of.leaf_count()).sum(),
+            _ => 1,
         }
     }
 
@@ -277,6 +306,24 @@ impl DeclaredType {
     }
 }
 
+fn check_names(fields: &[DeclaredField], above: &str) -> Result<(), String> {
+    let mut names = HashSet::new();
+    fields.iter().try_for_each(|field| {
+        let place = format!("{above} {:?}", field.name);
+        if !names.insert(&field.name) {
+            return Err(format!("{place}: expected each name once, got it twice"));
+        }
+        match field.of.innermost() {
+            DeclaredType::Struct(below) => check_names(below, &format!("{place} field")),
+            _ => Ok(()),
+        }
+    })
+}
+
+fn too_deep() -> String {
+    format!("expected at most {NESTED_LEVELS_MAX} levels of structs and lists, got more")
+}
+
 fn shape_of_fields(fields: &[DeclaredField]) -> Shape {
     let fields = fields.iter().map(|field| (Arc::clone(&field.name), field.of.shape())).collect();
     Shape { fields, ..Shape::of_kinds(Kinds::OBJECT) }
@@ -293,9 +340,9 @@ fn fields_admit(fields: &[DeclaredField], shape: &Shape) -> bool {
 }
 
 impl fmt::Display for DeclaredField {
-    /// `"name": type`, with the fields of objects, and an exclamation mark where it must have a value.
+    /// `"name": type`, the name as JSON, with the fields of objects, and an exclamation mark where it must have a value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.name, self.of)?;
+        write!(f, "{}: {}", serde_json::Value::from(&*self.name), self.of)?;
         if let DeclaredType::Struct(fields) = self.of.innermost() {
             let below: Vec<_> = fields.iter().map(Self::to_string).collect();
             write!(f, " {{{}}}", below.join(", "))?;
@@ -361,7 +408,7 @@ mod tests {
             let schema = DeclaredSchema { fields: vec![field("x", of.clone())] };
             let shape = schema.shape();
             assert_eq!(DeclaredType::of_inferred(&shape.fields[0].1.column_type()), of);
-            assert!(schema.admits(&shape), "{of}");
+            assert!(schema.admits("x", &shape.fields[0].1), "{of}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 
-use super::{ColumnType, JsonText, Nesting, Shape};
+use super::{ColumnType, JsonText, Nesting, Shape, TooManyColumns, check_leaf_columns};
 
 /// Characters of an example at most.
 const EXAMPLE_CHARS_MAX: usize = 80;
@@ -43,6 +43,15 @@ impl Survey {
         self.record_count += other.record_count;
         self.shape.unite(&other.shape, nesting);
         unite_fields(&mut self.fields, other.fields);
+    }
+
+    /// Checks the columns against [`LEAF_COLUMNS_MAX`](super::LEAF_COLUMNS_MAX).
+    ///
+    /// # Errors
+    /// There are more.
+    pub fn check_columns(&self) -> Result<(), TooManyColumns> {
+        let types = self.shape.fields.iter().map(|(name, shape)| (Arc::clone(name), shape.column_type()));
+        check_leaf_columns(&types.collect::<Vec<_>>())
     }
 }
 

@@ -44,8 +44,9 @@ fn default_nullable() -> bool {
 /// Where it is wrong, what was expected and what was found, in one line.
 pub fn read_schema(text: &str) -> Result<DeclaredSchema, String> {
     let file: SchemaFile = toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count()) + 1;
-        format!("line {line}: {}", error.message().replace('\n', " "))
+        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+        let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+        format!("{place}{}", error.message().replace('\n', " "))
     })?;
     DeclaredSchema { fields: declared_fields(file.column, "column")? }.checked()
 }
@@ -54,11 +55,9 @@ fn declared_fields(tables: Vec<FieldTable>, above: &str) -> Result<Vec<DeclaredF
     let mut fields: Vec<DeclaredField> = Vec::with_capacity(tables.len());
     for table in tables {
         let place = format!("{above} {:?}", table.name);
-        if fields.iter().any(|earlier| *earlier.name == *table.name) {
-            return Err(format!("{place}: expected each name once, got it twice"));
-        }
         let below = declared_fields(table.field, &format!("{place} field"))?;
-        let of = DeclaredType::parse(&table.of, below).map_err(|wrong| format!("{place}: {wrong}"))?;
+        let of = DeclaredType::parse(&table.of, below).and_then(DeclaredType::of_some_depth);
+        let of = of.map_err(|wrong| format!("{place}: {wrong}"))?;
         fields.push(DeclaredField { name: table.name.into(), of, is_nullable: table.nullable });
     }
     Ok(fields)

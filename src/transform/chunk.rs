@@ -54,10 +54,12 @@ pub(super) enum ChunkEnd {
     Broken,
 }
 
-/// A chunk without its bytes.
+/// A chunk of records without its bytes.
 #[derive(Debug)]
 pub(super) struct ChunkBegin {
-    begin: Option<(usize, Place, ChunkEnd)>,
+    start: usize,
+    place: Place,
+    end: ChunkEnd,
     offset: u64,
     is_whole_page: bool,
 }
@@ -65,9 +67,8 @@ pub(super) struct ChunkBegin {
 impl ChunkBegin {
     /// The chunk of these bytes.
     pub(super) fn of(self, bytes: Vec<u8>) -> Chunk {
-        let (start, place, end) = self.begin.expect("only records are decoded once more");
-        let content = Content::Records { bytes, start, place, end };
-        Chunk { content, offset: self.offset, is_whole_page: self.is_whole_page }
+        let Self { start, place, end, offset, is_whole_page } = self;
+        Chunk { content: Content::Records { bytes, start, place, end }, offset, is_whole_page }
     }
 }
 
@@ -85,16 +86,14 @@ impl Chunk {
         Self { content, offset: 0, is_whole_page: true }
     }
 
-    /// How it begins, so that it can be decoded once more.
-    pub(super) fn begin(&self) -> ChunkBegin {
-        let begin = match &self.content {
-            Content::Records { start, place, end, .. } => Some((*start, place.clone(), *end)),
-            Content::Oversize { .. } | Content::Lost(_) => None,
-        };
-        ChunkBegin { begin, offset: self.offset, is_whole_page: self.is_whole_page }
+    /// What is needed to decode it once more, but its bytes; `None` if it holds no records.
+    pub(super) fn begin(&self) -> Option<ChunkBegin> {
+        let Content::Records { start, place, end, .. } = &self.content else { return None };
+        let (offset, is_whole_page) = (self.offset, self.is_whole_page);
+        Some(ChunkBegin { start: *start, place: place.clone(), end: *end, offset, is_whole_page })
     }
 
-    /// Its bytes; none of a record that was too large to be kept.
+    /// Gives its bytes back, so that they can be decoded once more.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         match self.content {
             Content::Records { bytes, .. } => bytes,

@@ -18,7 +18,7 @@ use super::marks::Marks;
 use super::members::StructStore;
 use crate::model::BatchColumn;
 use crate::schema::{
-    ColumnType, Kinds, Nesting, Shape, TimestampForms, convert, convert_inside, element_field,
+    ColumnType, Kinds, Nesting, Quoting, Shape, TimestampForms, convert, convert_inside, element_field,
     timestamp_array, timestamp_values,
 };
 
@@ -99,6 +99,9 @@ impl Column {
             element.store = Store::Double(Vec::new());
             column.kinds = Kinds::LIST;
             column.store = Store::List(ListStore { offsets: vec![0], element: Box::new(element) });
+        } else if column.marks.as_ref().is_some_and(|marks| marks.is_text) {
+            column.kinds = Kinds::STRING;
+            column.store = Store::of_nulls(0, &ColumnType::Text(Quoting::Strings));
         }
         column
     }

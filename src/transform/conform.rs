@@ -3,15 +3,18 @@
 //! A chunk is decoded as if there were no schema. Only if its columns then do not fit is it decoded once more, and
 //! each record walked through before it is taken: what fits costs next to nothing.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 
 use super::marks::{Marks, Usage};
 use super::reader::{Number, Read, Reader, kind_of_value};
-use crate::model::PageBatch;
-use crate::pointer;
+use crate::model::{BatchColumn, PageBatch};
 use crate::schema::{
-    DOUBLE_INTEGER_MAX, DeclaredField, DeclaredSchema, DeclaredType, SchemaContract, read_timestamp,
+    DOUBLE_INTEGER_MAX, DeclaredField, DeclaredSchema, DeclaredType, Kinds, SchemaContract, Shape,
+    read_timestamp,
 };
 
 /// Characters of a number that are shown.
@@ -22,7 +25,10 @@ const SHOWN_CHARS_MAX: usize = 40;
 pub(super) struct Conformed {
     /// The record with null in place of values that do not fit, and without fields that are not declared.
     pub(super) record: Vec<u8>,
+    /// The first differences.
     pub(super) differences: Vec<Difference>,
+    /// How many there are.
+    pub(super) difference_count: usize,
 }
 
 /// What of a record does not fit the schema.
@@ -39,7 +45,19 @@ pub(super) struct Difference {
 pub(super) fn fits(batch: &PageBatch, schema: &DeclaredSchema, contract: SchemaContract) -> bool {
     // Where values may be discarded, there may be none as well.
     let needs_values = contract != SchemaContract::DiscardValue && batch.row_count > 0;
-    schema.admits(&batch.shape) && (!needs_values || has_all_values(batch, &schema.fields))
+    let mut columns = batch.shape.fields.iter().zip(&batch.columns);
+    columns
+        .all(|((name, shape), column)| schema.admits(name, shape) || is_of_times(schema, name, shape, column))
+        && (!needs_values || has_all_values(batch, &schema.fields))
+}
+
+/// Whether a column is one of times that are not spelled alike, as a declared column of timestamps may be.
+fn is_of_times(schema: &DeclaredSchema, name: &str, shape: &Shape, column: &BatchColumn) -> bool {
+    let Some(DeclaredType::Timestamp(unit)) = schema.field(name).map(|field| &field.of) else { return false };
+    let is_time = |text: &str| read_timestamp(text.as_bytes()).is_some_and(|(_, forms)| forms.fit(*unit));
+    shape.kinds == Kinds::STRING
+        && shape.is_text()
+        && column.values().as_string::<i32>().iter().flatten().all(is_time)
 }
 
 fn has_all_values(batch: &PageBatch, fields: &[DeclaredField]) -> bool {
@@ -85,23 +103,57 @@ fn holds_all_values(array: &dyn Array, of: &DeclaredType) -> bool {
     }
 }
 
-/// Takes what does not fit the schema out of the record that is next, in which no key stands twice.
+/// Takes what does not fit the schema out of the record that is next, in which no key stands twice. So many differences are
+/// kept, the others counted.
 ///
 /// # Errors
 /// The record is no object, or holds what no record may.
-pub(super) fn conform(reader: &mut Reader<'_>, schema: &DeclaredSchema, marks: &Marks) -> Read<Conformed> {
-    let mut walk = Walk { reader, record: Vec::new(), differences: Vec::new(), keys: Vec::new() };
+pub(super) fn conform(
+    reader: &mut Reader<'_>,
+    schema: &DeclaredSchema,
+    marks: &Marks,
+    differences_max: usize,
+) -> Read<Conformed> {
+    let conformed = Conformed { record: Vec::new(), differences: Vec::new(), difference_count: 0 };
+    let mut walk = Walk { reader, conformed, differences_max, keys: Vec::new() };
     if walk.reader.peek_token() != Some(b'{') {
         return Err(walk.reader.expected("an object"));
     }
     walk.object(&schema.fields, Some(marks))?;
-    Ok(Conformed { record: walk.record, differences: walk.differences })
+    Ok(walk.conformed)
+}
+
+/// Finds fields by name: records mostly have them in the order of the schema.
+struct Places<'f> {
+    fields: &'f [DeclaredField],
+    next: usize,
+    by_name: OnceCell<HashMap<&'f str, usize>>,
+}
+
+impl<'f> Places<'f> {
+    fn new(fields: &'f [DeclaredField]) -> Self {
+        Self { fields, next: 0, by_name: OnceCell::new() }
+    }
+
+    fn of(&mut self, name: &str) -> Option<usize> {
+        let place = match self.fields.get(self.next).filter(|field| *field.name == *name) {
+            Some(_) => Some(self.next),
+            None => {
+                let by_name = self.by_name.get_or_init(|| {
+                    self.fields.iter().enumerate().map(|(place, field)| (&*field.name, place)).collect()
+                });
+                by_name.get(name).copied()
+            }
+        };
+        self.next = place.map_or(self.next, |place| place + 1);
+        place
+    }
 }
 
 struct Walk<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    record: Vec<u8>,
-    differences: Vec<Difference>,
+    conformed: Conformed,
+    differences_max: usize,
     /// The keys that lead to where the reader stands.
     keys: Vec<String>,
 }
@@ -117,21 +169,22 @@ enum Taken {
 impl Walk<'_, '_> {
     fn object(&mut self, fields: &[DeclaredField], marks: Option<&Marks>) -> Read<()> {
         let mut has_value = vec![false; fields.len()];
-        self.record.push(b'{');
+        let mut places = Places::new(fields);
+        self.conformed.record.push(b'{');
         let mut goes_on = self.reader.enter(b'}');
         while goes_on {
             let (key, token) = self.reader.key()?;
             let key = String::from_utf8_lossy(&key).into_owned();
-            let start = self.record.len();
-            if start > 0 && self.record[start - 1] != b'{' {
-                self.record.push(b',');
+            let start = self.conformed.record.len();
+            if start > 0 && self.conformed.record[start - 1] != b'{' {
+                self.conformed.record.push(b',');
             }
-            self.record.extend_from_slice(token);
-            self.record.push(b':');
+            self.conformed.record.extend_from_slice(token);
+            self.conformed.record.push(b':');
             let usage = marks.map_or(Usage::Column, |marks| marks.usage_of(key.as_bytes()));
             let below = marks.and_then(|marks| marks.child(key.as_bytes())).map(|below| &**below);
             let name = below.and_then(|below| below.name.as_deref()).unwrap_or(&key);
-            let place = fields.iter().position(|field| *field.name == *name);
+            let place = places.of(name);
             self.keys.push(key.clone());
             match place {
                 // It is no column.
@@ -140,7 +193,7 @@ impl Walk<'_, '_> {
                     let value = self.skip()?;
                     let found = kind_of_value(value.first().copied());
                     self.differ(format!("expected no such field, got {found}"), Some(value));
-                    self.record.truncate(start);
+                    self.conformed.record.truncate(start);
                 }
                 Some(place) => {
                     let field = &fields[place];
@@ -159,7 +212,7 @@ impl Walk<'_, '_> {
             self.keys.pop();
             goes_on = self.reader.goes_on(b'}')?;
         }
-        self.record.push(b'}');
+        self.conformed.record.push(b'}');
         for (field, _) in fields.iter().zip(has_value).filter(|(field, has)| !field.is_nullable && !has) {
             let hidden_key = marks.and_then(|marks| marks.key_of(&field.name));
             self.keys.push(hidden_key.unwrap_or(&field.name).to_owned());
@@ -213,12 +266,12 @@ impl Walk<'_, '_> {
             _ => kind_of_value(first_byte).to_owned(),
         };
         self.differ(format!("expected {of}, got {found}"), Some(value));
-        self.record.extend_from_slice(b"null");
+        self.conformed.record.extend_from_slice(b"null");
         Ok(Taken::Value)
     }
 
     fn list(&mut self, element: &DeclaredType) -> Read<()> {
-        self.record.push(b'[');
+        self.conformed.record.push(b'[');
         let mut index = 0_usize;
         let mut goes_on = self.reader.enter(b']');
         while goes_on {
@@ -228,10 +281,10 @@ impl Walk<'_, '_> {
             index += 1;
             goes_on = self.reader.goes_on(b']')?;
             if goes_on {
-                self.record.push(b',');
+                self.conformed.record.push(b',');
             }
         }
-        self.record.push(b']');
+        self.conformed.record.push(b']');
         Ok(())
     }
 
@@ -245,18 +298,15 @@ impl Walk<'_, '_> {
 
     fn copy(&mut self) -> Read<()> {
         let value = self.skip()?;
-        self.record.extend_from_slice(&value);
+        self.conformed.record.extend_from_slice(&value);
         Ok(())
     }
 
     fn differ(&mut self, reason: String, value: Option<Vec<u8>>) {
-        self.differences.push(Difference { keys: self.keys.clone(), reason, value });
-    }
-}
-
-impl Difference {
-    pub(super) fn pointer(&self) -> String {
-        pointer::show(self.keys.iter().map(String::as_str))
+        self.conformed.difference_count += 1;
+        if self.conformed.differences.len() < self.differences_max {
+            self.conformed.differences.push(Difference { keys: self.keys.clone(), reason, value });
+        }
     }
 }
 
@@ -285,8 +335,11 @@ mod tests {
     /// The record without what does not fit, and the places and reasons.
     fn conformed(record: &str) -> (String, Vec<(String, String)>) {
         let marks = Marks::of(&TransformConfig::default());
-        let conformed = conform(&mut Reader::new(record.as_bytes()), &schema(), &marks).unwrap();
-        let differences = conformed.differences.iter().map(|of| (of.pointer(), of.reason.clone()));
+        let conformed = conform(&mut Reader::new(record.as_bytes()), &schema(), &marks, 100).unwrap();
+        let differences = conformed
+            .differences
+            .iter()
+            .map(|of| (crate::pointer::show(of.keys.iter().map(String::as_str)), of.reason.clone()));
         (String::from_utf8(conformed.record).unwrap(), differences.collect())
     }
 

@@ -54,6 +54,8 @@ pub(super) struct Decoder<'c> {
     leaf_count_bound: usize,
     /// Places of the columns that the record which is being read has reached: thousands of others may be there.
     touched: Vec<usize>,
+    /// Whether the record belongs to the batch of those before it, however large that becomes.
+    is_bound: bool,
 }
 
 /// What follows a record.
@@ -116,6 +118,7 @@ impl<'c> Decoder<'c> {
             next_look_rows: 1,
             leaf_count_bound: 0,
             touched: Vec::new(),
+            is_bound: false,
         }
     }
 
@@ -198,8 +201,9 @@ impl<'c> Decoder<'c> {
         match trial.attempt(reader, tail, Growth::Allowed) {
             // Every row before it would get the new columns of its objects.
             Ok(())
-                if self.records.len() * trial.records.inside_leaf_count() * size_of::<i64>()
-                    > BATCH_BYTES_MAX =>
+                if !self.is_bound
+                    && self.records.len() * trial.records.inside_leaf_count() * size_of::<i64>()
+                        > BATCH_BYTES_MAX =>
             {
                 return Err(Fault::new(FaultKind::BatchFull, start.position(), "the batch is full"));
             }
@@ -218,6 +222,51 @@ impl<'c> Decoder<'c> {
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
         }
         self.after_growth(&start, reader)
+    }
+
+    /// Takes these records, all into this batch, or leaves no trace of any.
+    ///
+    /// # Errors
+    /// The first fault, with the place of the record that has it; see [`Self::take_record`].
+    pub(super) fn take_records(&mut self, records: &[&[u8]]) -> Result<(), (usize, Box<Fault>)> {
+        let take =
+            |decoder: &mut Self, record: &[u8]| decoder.take_record(&mut Reader::new(record), Tail::Nothing);
+        match records {
+            [] => return Ok(()),
+            [record] => return take(self, record).map_err(|fault| (0, fault)),
+            _ => {}
+        }
+        // Whether a record is taken does not depend on those before it, so that others can be the trial.
+        let mut trial = Self::with_marks(self.config, Arc::clone(&self.marks));
+        trial.is_bound = true;
+        let mut inside_leaf_count = 0;
+        for (place, record) in records.iter().enumerate() {
+            match take(&mut trial, record) {
+                Err(fault) if fault.kind != FaultKind::ColumnsLimit => return Err((place, fault)),
+                Ok(()) => {}
+                // They may be fewer together with those that are there already.
+                Err(_) => {
+                    inside_leaf_count += trial.records.inside_leaf_count();
+                    trial = Self::with_marks(self.config, Arc::clone(&self.marks));
+                    trial.is_bound = true;
+                }
+            }
+        }
+        inside_leaf_count += trial.records.inside_leaf_count();
+        if self.records.len() * inside_leaf_count * size_of::<i64>() > BATCH_BYTES_MAX {
+            return Err((0, Fault::new(FaultKind::BatchFull, 0, "the batch is full")));
+        }
+        drop(trial);
+        self.is_bound = true;
+        let mut taken = records.iter().enumerate().map(|(place, record)| (place, take(self, record)));
+        let first_fault = taken.find_map(|(place, taken)| taken.err().map(|fault| (place, fault)));
+        self.is_bound = false;
+        match first_fault {
+            None => Ok(()),
+            Some((0, fault)) => Err((0, fault)),
+            Some((place, fault)) if fault.kind == FaultKind::ColumnsLimit => Err((place, fault)),
+            Some((_, fault)) => unreachable!("a trial took what is refused now: {}", fault.reason),
+        }
     }
 
     /// Takes account of a record that changed columns and ends where `reader` stands.

@@ -1,8 +1,10 @@
 //! What is asked of the fields of records, as a tree of keys from the record down.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{FieldPath, TransformConfig};
+use crate::schema::{DeclaredField, DeclaredType};
 
 /// What becomes of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,11 +40,18 @@ pub(super) struct Marks {
     pub(super) drops_others: bool,
     /// Whether anything below is left out, hashed or renamed.
     pub(super) projects: bool,
+    /// Whether its column is text from the beginning.
+    pub(super) is_text: bool,
     is_selected: bool,
     /// Names that fields below are renamed to which are more than plain columns.
     reserved: Vec<Arc<str>>,
     pub(super) below: Vec<(String, Arc<Marks>)>,
+    /// The places of those below, where there are many.
+    places: HashMap<String, usize>,
 }
+
+/// Fields below which are searched one after the other.
+const LINEAR_SEARCH_MAX: usize = 16;
 
 impl Marks {
     /// What a configuration asks of the fields of records.
@@ -63,8 +72,35 @@ impl Marks {
         for field in &projection.select {
             root.at(field.keys()).is_selected = true;
         }
+        if let Some(schema) = &config.schema {
+            root.declare(&schema.fields);
+        }
         root.settle(projection.select.is_empty());
         root
+    }
+
+    /// Marks the fields that a schema has as text.
+    fn declare(&mut self, fields: &[DeclaredField]) {
+        // No field is declared twice, so only what was marked before need be searched.
+        let known: Vec<_> = self.below.iter().map(|(key, below)| (key.clone(), below.name.clone())).collect();
+        for field in fields {
+            let is_it =
+                |(key, name): &&(String, Option<Arc<str>>)| *name.as_deref().unwrap_or(key) == *field.name;
+            let key = known.iter().find(is_it).map(|(key, _)| key.clone());
+            let below = match &key {
+                Some(key) => self.at(std::slice::from_ref(key)),
+                None => {
+                    self.below.push((field.name.to_string(), Arc::default()));
+                    let (_, below) = self.below.last_mut().expect("it was just pushed");
+                    Arc::get_mut(below).expect("the tree is not shared while it is built")
+                }
+            };
+            match &field.of {
+                DeclaredType::Text => below.is_text = below.field.is_none(),
+                DeclaredType::Struct(fields) => below.declare(fields),
+                _ => {}
+            }
+        }
     }
 
     /// The marks of the field that these keys lead to.
@@ -80,6 +116,10 @@ impl Marks {
 
     /// Draws what follows from the marks of single fields. `is_selected` says whether a field above is selected.
     fn settle(&mut self, is_selected: bool) {
+        if self.below.len() > LINEAR_SEARCH_MAX {
+            self.places =
+                self.below.iter().enumerate().map(|(place, (key, _))| (key.clone(), place)).collect();
+        }
         self.is_selected |= is_selected;
         for (_, below) in &mut self.below {
             let below = Arc::get_mut(below).expect("the tree is not shared while it is built");
@@ -126,7 +166,11 @@ impl Marks {
     }
 
     pub(super) fn child(&self, key: &[u8]) -> Option<&Arc<Self>> {
-        self.below.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, marks)| marks)
+        if self.places.is_empty() {
+            return self.below.iter().find(|(name, _)| name.as_bytes() == key).map(|(_, marks)| marks);
+        }
+        let place = std::str::from_utf8(key).ok().and_then(|key| self.places.get(key));
+        place.map(|place| &self.below[*place].1)
     }
 
     /// Whether nothing is taken of a value that is no object: of one that is a list, summarised lists may be.

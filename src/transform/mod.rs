@@ -6,7 +6,8 @@
 //! one into `columns` and `members`, `reader` reads tokens, `values` reads the lists that are summarised, `tree`
 //! reads what a text column takes, `duplicates` settles keys that stand twice. `marks` says what is asked of which
 //! field; what is not to be seen is left out while records are read, by `projection` where they are text, and by
-//! `redact` where they are rejected. `conform` holds records to a schema that is declared.
+//! `redact` where they are rejected. `conform` holds records to a schema that is declared, `locate` finds a value by its keys. Where a `filter` is asked for,
+//! `filtered` runs it before records are decoded.
 
 mod chunk;
 mod columns;
@@ -15,7 +16,10 @@ mod cutter;
 mod decode;
 mod duplicates;
 pub mod features;
+mod filter;
+mod filtered;
 mod layout;
+mod locate;
 mod marks;
 mod members;
 mod oversize;
@@ -29,4 +33,5 @@ mod walk;
 
 pub use chunk::Chunk;
 pub use cutter::Cutter;
-pub use records::{ChunkFault, Decoded, decode};
+pub use filter::Filter;
+pub use records::{ChunkFault, Decoded, decode, decode_through};

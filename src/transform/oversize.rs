@@ -258,7 +258,9 @@ mod tests {
         for (line, size) in [("{} \t\r", 2), ("{}\u{c}", 3), ("{}\u{c} ", 3)] {
             for piece_bytes in 1..=line.len() {
                 let mut value = OversizeValue::new(ValueEnd::Newline);
-                line.as_bytes().chunks(piece_bytes).for_each(|piece| drop(value.take(piece).unwrap()));
+                for piece in line.as_bytes().chunks(piece_bytes) {
+                    value.take(piece).unwrap();
+                }
                 let expected = crate::digest::sha256_hex(&line.as_bytes()[..size]);
                 assert_eq!(value.finish(), (size as u64, expected), "{line:?} {piece_bytes}");
             }

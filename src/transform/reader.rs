@@ -45,7 +45,9 @@ pub(super) enum FaultKind {
     ColumnsLimit,
     /// The record is right, but would make the columns of its batch too large.
     BatchFull,
-    /// The record is right, but does not fit a schema that is frozen.
+    /// The record is right, but does not fit the schema that it is held to.
+    Misfit,
+    /// As [`Self::Misfit`], and the schema is frozen: the run fails.
     SchemaBroken,
 }
 

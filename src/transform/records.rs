@@ -7,7 +7,10 @@ use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::{Conformed, Difference, conform, fits};
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
 use super::duplicates::write_last_values;
+use super::filter::{Filter, in_result};
+use super::filtered::Filtered;
 use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of, trim_blank_end};
+use super::locate::value_at;
 use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
 use super::walk::{Next, Walk};
@@ -18,6 +21,10 @@ use crate::schema::{DeclaredSchema, Kinds, SchemaContract};
 
 /// Differences of a record that are named.
 const DIFFERENCES_SHOWN_MAX: usize = 10;
+/// Values of a record that are discarded one by one; a record with more is rejected. They are in memory together.
+const DIFFERENCES_MAX: usize = 10_000;
+/// Characters of a pointer in a line that names it.
+const POINTER_CHARS_MAX: usize = 200;
 
 /// A batch of a chunk's records.
 #[derive(Debug)]
@@ -63,27 +70,46 @@ impl ChunkFault {
     }
 }
 
-/// Decodes a chunk into columns, features and rejects.
+/// Decodes a chunk into columns, features and rejects. A filter that is configured is compiled for this chunk alone.
 ///
 /// # Errors
 /// The page is no JSON of a known shape, or the boundary between its records is lost.
+///
+/// # Panics
+/// The filter can't be compiled.
 pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFault> {
-    let Some(schema) = config.fixed_schema() else { return decode_held_to(None, chunk, config) };
-    let again = chunk.begin();
-    let decoded = decode_held_to(None, chunk, config)?;
-    if fits(&decoded.batch, schema, config.schema_contract) {
+    let filter = config.jq.as_deref().map(|source| Filter::compile(source).expect("the filter was checked"));
+    decode_through(chunk, config, filter.as_ref())
+}
+
+/// As [`decode`], through the filter of the configuration that is compiled already.
+///
+/// # Errors
+/// As those of [`decode`].
+pub fn decode_through(
+    chunk: Chunk,
+    config: &TransformConfig,
+    filter: Option<&Filter>,
+) -> Result<Decoded, ChunkFault> {
+    let (Some(schema), Some(again)) = (config.fixed_schema(), chunk.begin()) else {
+        return decode_held_to(None, chunk, config, filter);
+    };
+    let decoded = decode_held_to(None, chunk, config, filter)?;
+    // What is wrong with a record is judged with what does not fit: so neither depends on the records around it.
+    if decoded.batch.rejects.is_empty() && fits(&decoded.batch, schema, config.schema_contract) {
         return Ok(decoded);
     }
     let Decoded { batch, rest, spent } = decoded;
     drop(batch);
     let bytes = rest.map_or(spent, Chunk::into_bytes);
-    decode_held_to(Some(schema), again.of(bytes), config)
+    decode_held_to(Some(schema), again.of(bytes), config, filter)
 }
 
 fn decode_held_to(
     schema: Option<&DeclaredSchema>,
     chunk: Chunk,
     config: &TransformConfig,
+    filter: Option<&Filter>,
 ) -> Result<Decoded, ChunkFault> {
     let Chunk { content, offset, is_whole_page } = chunk;
     let fault_in = |body: &[u8], fault: &Fault, record_count: u64| ChunkFault {
@@ -96,13 +122,13 @@ fn decode_held_to(
     let (bytes, start, place, end) = match content {
         Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
         Content::Oversize { size, sha256 } => {
-            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config, None);
+            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config, schema, filter);
             records.reject_oversize(0, RawRecord::Digest { size, sha256 });
             return Ok(Decoded { batch: records.finish(false), rest: None, spent: Vec::new() });
         }
         Content::Records { bytes, start, place, end } => (bytes, start, place, end),
     };
-    let mut records = Records::new(&bytes, start, offset, end, config, schema);
+    let mut records = Records::new(&bytes, start, offset, end, config, schema, filter);
     let taken = records.take(start, place, config);
     let stopped = match taken {
         Ok(None) if end == ChunkEnd::Broken => panic!("the cutter found broken what the decoder takes"),
@@ -132,11 +158,26 @@ fn decode_held_to(
     })
 }
 
+/// A record that does not fit the schema.
+struct Held<'r> {
+    conformed: Conformed,
+    /// Where its text ends.
+    end: Reader<'r>,
+    /// Keys that stand twice in it.
+    duplicate_key_count: u64,
+}
+
 /// Why a record does not fit the schema.
-fn fault_of(difference: &Difference) -> Box<Fault> {
-    let mut fault = Fault::new(FaultKind::Value, 0, difference.reason.clone());
-    fault.pointer = difference.pointer();
+fn fault_of(difference: &Difference, kind: FaultKind) -> Box<Fault> {
+    let mut fault = Fault::new(kind, 0, difference.reason.clone());
+    fault.pointer = pointer::show(difference.keys.iter().map(String::as_str));
     fault
+}
+
+/// A pointer as a line can hold it: the keys are data.
+fn shown_pointer(pointer: &str) -> String {
+    let shown: String = pointer.chars().take(POINTER_CHARS_MAX).flat_map(char::escape_debug).collect();
+    if pointer.chars().nth(POINTER_CHARS_MAX).is_some() { shown + "…" } else { shown }
 }
 
 /// Whether a text is a whole JSON value and nothing else.
@@ -165,6 +206,7 @@ struct Records<'a> {
     /// What each record is held to.
     schema: Option<&'a DeclaredSchema>,
     contract: SchemaContract,
+    filtered: Option<Filtered<'a>>,
     rejects_raw: RejectsRaw,
     rejects: Vec<Reject>,
     /// Bytes of memory that they hold.
@@ -187,17 +229,25 @@ impl<'a> Records<'a> {
         end: ChunkEnd,
         config: &'a TransformConfig,
         schema: Option<&'a DeclaredSchema>,
+        filter: Option<&'a Filter>,
     ) -> Self {
+        let record_bytes_max = usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX);
+        let rejects_raw = match config.rejects_raw {
+            // What is hidden are fields of results: which of the record they came from, a filter does not tell.
+            RejectsRaw::Redacted if filter.is_some() => RejectsRaw::None,
+            rejects_raw => rejects_raw,
+        };
         Self {
             bytes,
             offset,
             end,
             bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
-            record_bytes_max: usize::try_from(config.record_bytes_max).unwrap_or(usize::MAX),
+            record_bytes_max,
             decoder: Decoder::new(config),
             schema,
             contract: config.schema_contract,
-            rejects_raw: config.rejects_raw,
+            filtered: filter.map(|filter| Filtered::new(filter, record_bytes_max, rejects_raw)),
+            rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
             index: 0,
@@ -322,7 +372,9 @@ impl<'a> Records<'a> {
                 self.index += 1;
                 return Err(fault);
             }
-            Err(mut fault) if !is_terminated && !self.page_may_be_cut() => {
+            Err(mut fault)
+                if fault.kind != FaultKind::Misfit && !is_terminated && !self.page_may_be_cut() =>
+            {
                 self.hide_value(&mut fault);
                 fault.position += start;
                 fault
@@ -373,7 +425,7 @@ impl<'a> Records<'a> {
                 self.index += 1;
                 Err(fault)
             }
-            Err(fault) if fault.kind == FaultKind::Value => {
+            Err(fault) if matches!(fault.kind, FaultKind::Value | FaultKind::Misfit) => {
                 *reader = start;
                 reader.skip_value()?;
                 self.reject(first, reader.position(), *fault);
@@ -383,49 +435,98 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Hands the record that is next, which begins at byte `start`, to the decoder: without what does not fit the
-    /// schema, where it is held to one.
+    /// Hands the record that is next, which begins at byte `start`, to the decoder: what a filter makes of it, and
+    /// without what does not fit the schema that it is held to.
     fn hand_over(&mut self, reader: &mut Reader<'a>, start: usize, tail: Tail) -> Taken {
+        if let Some(mut filtered) = self.filtered.take() {
+            let taken = self.hand_over_results(&mut filtered, reader, start, tail);
+            self.filtered = Some(filtered);
+            return taken;
+        }
         let held = self.schema.and_then(|schema| self.hold_to(schema, reader.clone(), tail));
-        let Some((conformed, end, duplicate_key_count)) = held else {
+        let Some(Held { conformed, end, duplicate_key_count }) = held else {
             return self.decoder.take_record(reader, tail);
         };
-        let Conformed { record, differences } = conformed;
+        self.judge(start, &conformed)?;
+        self.decoder.take_record(&mut Reader::new(&conformed.record), Tail::Nothing)?;
+        self.decoder.count_duplicate_keys(duplicate_key_count);
+        for difference in &conformed.differences {
+            self.discard_value(start, difference);
+        }
+        *reader = end;
+        Ok(())
+    }
+
+    fn hand_over_results(
+        &mut self,
+        filtered: &mut Filtered<'_>,
+        reader: &mut Reader<'_>,
+        start: usize,
+        tail: Tail,
+    ) -> Taken {
+        let run = filtered.run(reader, tail, self.index)?;
+        let results = filtered.results();
+        let mut held: Vec<Option<Conformed>> = Vec::new();
+        for (place, result) in results.iter().enumerate() {
+            let of_result =
+                self.schema.and_then(|schema| self.hold_to(schema, Reader::new(result), Tail::Nothing));
+            let conformed = of_result.map(|of_result| of_result.conformed);
+            if let Some(conformed) = &conformed {
+                self.judge(start, conformed).map_err(|fault| in_result(place, fault))?;
+            }
+            held.push(conformed);
+        }
+        let texts: Vec<&[u8]> = results
+            .iter()
+            .zip(&held)
+            .map(|(result, held)| held.as_ref().map_or(*result, |conformed| &conformed.record))
+            .collect();
+        let taken = match self.decoder.take_records(&texts) {
+            Err((place, fault)) if fault.kind == FaultKind::Value => return Err(in_result(place, fault)),
+            Err((_, fault)) if fault.kind != FaultKind::ColumnsLimit => return Err(fault),
+            taken => taken.map_err(|(_, fault)| fault),
+        };
+        let is_kept = !texts.is_empty();
+        filtered.count(run, is_kept, self.decoder.record_count(), self.index);
+        for difference in held.iter().flatten().flat_map(|conformed| &conformed.differences) {
+            self.discard_value(start, difference);
+        }
+        taken
+    }
+
+    /// Whether a record may be written without what does not fit.
+    fn judge(&self, start: usize, conformed: &Conformed) -> Taken {
+        let Conformed { differences, difference_count, .. } = conformed;
+        let more = difference_count - differences.len();
         match self.contract {
+            SchemaContract::DiscardValue if more == 0 => Ok(()),
             SchemaContract::Freeze => {
-                let named = differences.iter().take(DIFFERENCES_SHOWN_MAX).map(|difference| {
-                    let mut fault = fault_of(difference);
+                let named = differences.iter().map(|difference| {
+                    let mut fault = fault_of(difference, FaultKind::Misfit);
                     self.hide_value(&mut fault);
-                    format!("{}: {}", difference.pointer(), fault.reason)
+                    format!("{}: {}", shown_pointer(&fault.pointer), fault.reason)
                 });
                 let mut reason = named.collect::<Vec<_>>().join("; ");
-                if let Some(more @ 1..) = differences.len().checked_sub(DIFFERENCES_SHOWN_MAX) {
+                if more > 0 {
                     reason.push_str(&format!("; and {more} more"));
                 }
                 Err(Fault::new(FaultKind::SchemaBroken, start, reason))
             }
-            SchemaContract::DiscardRow => Err(fault_of(&differences[0])),
-            SchemaContract::DiscardValue => {
-                self.decoder.take_record(&mut Reader::new(&record), Tail::Nothing)?;
-                self.decoder.count_duplicate_keys(duplicate_key_count);
-                for difference in differences {
-                    self.discard_value(start, difference);
+            SchemaContract::DiscardValue | SchemaContract::DiscardRow | SchemaContract::Evolve => {
+                let mut fault = fault_of(&differences[0], FaultKind::Misfit);
+                if self.contract == SchemaContract::DiscardValue {
+                    fault
+                        .reason
+                        .push_str(&format!("; {more} more values do not fit, too many for one record"));
                 }
-                *reader = end;
-                Ok(())
+                Err(fault)
             }
-            SchemaContract::Evolve => unreachable!("a schema that grows holds no record to it"),
         }
     }
 
-    /// What of a record does not fit the schema, where its text ends, and how many keys stand twice in it; `None` if
-    /// all of it fits, or if the decoder is to say what is wrong with it.
-    fn hold_to(
-        &self,
-        schema: &DeclaredSchema,
-        mut reader: Reader<'a>,
-        tail: Tail,
-    ) -> Option<(Conformed, Reader<'a>, u64)> {
+    /// What of a record does not fit the schema; `None` if all of it fits, or if the decoder is to say what is wrong
+    /// with it.
+    fn hold_to<'r>(&self, schema: &DeclaredSchema, mut reader: Reader<'r>, tail: Tail) -> Option<Held<'r>> {
         let marks = self.decoder.marks();
         let start = reader.clone();
         let mut last_values = Vec::new();
@@ -434,23 +535,35 @@ impl<'a> Records<'a> {
         if tail == Tail::Nothing {
             reader.expect_end().ok()?;
         }
-        let mut record = if duplicate_key_count == 0 { start } else { Reader::new(&last_values) };
-        let conformed = conform(&mut record, schema, marks).ok()?;
-        (!conformed.differences.is_empty()).then_some((conformed, end, duplicate_key_count))
+        let differences_max = match self.contract {
+            SchemaContract::Freeze => DIFFERENCES_SHOWN_MAX,
+            SchemaContract::DiscardRow => 1,
+            SchemaContract::DiscardValue | SchemaContract::Evolve => DIFFERENCES_MAX,
+        };
+        let mut record = if duplicate_key_count == 0 { start.clone() } else { Reader::new(&last_values) };
+        let mut conformed = conform(&mut record, schema, marks, differences_max).ok()?;
+        if duplicate_key_count > 0 {
+            for difference in &mut conformed.differences {
+                // As it was served.
+                let served = value_at(&mut start.clone(), &difference.keys);
+                difference.value = served.map(<[u8]>::to_vec).or(difference.value.take());
+            }
+        }
+        (conformed.difference_count > 0).then_some(Held { conformed, end, duplicate_key_count })
     }
 
-    fn discard_value(&mut self, start: usize, difference: Difference) {
-        let mut fault = fault_of(&difference);
+    fn discard_value(&mut self, start: usize, difference: &Difference) {
         // Where there is none, nothing is lost.
-        let Some(value) = difference.value else { return };
+        let Some(value) = &difference.value else { return };
+        let mut fault = fault_of(difference, FaultKind::Value);
         let is_shown = match self.rejects_raw {
             RejectsRaw::Full => true,
             RejectsRaw::Redacted => self.decoder.marks().shows_all_at(&difference.keys),
             RejectsRaw::None => false,
         };
         self.hide_value(&mut fault);
-        let raw =
-            if is_shown { RawRecord::Bytes(value) } else { RawRecord::Hidden { size: value.len() as u64 } };
+        let size = value.len() as u64;
+        let raw = if is_shown { RawRecord::Bytes(value.clone()) } else { RawRecord::Hidden { size } };
         self.push_loss(Loss::Value, start, fault.pointer, fault.reason, raw);
     }
 
@@ -479,7 +592,7 @@ impl<'a> Records<'a> {
     }
 
     fn reject(&mut self, start: usize, end: usize, mut fault: Fault) {
-        if fault.kind != FaultKind::Value {
+        if !matches!(fault.kind, FaultKind::Value | FaultKind::Misfit) {
             fault.reason = format!("{} at byte {} of the record", fault.reason, fault.position - start);
         }
         let record = &self.bytes[start..end];
@@ -542,23 +655,33 @@ impl<'a> Records<'a> {
                 FieldFeatures { is_seen, columns: finished.unwrap_or_default() }
             })
             .collect();
-        let is_one_record = row_count == 1 && self.rejects.is_empty();
+        let is_one_record = row_count == 1 && self.index == 1;
         let mut arrays_of_objects = shape.fields.iter().filter(|(_, field)| {
             field.element.as_ref().is_some_and(|element| element.kinds.has(Kinds::OBJECT))
         });
-        let records_hint = match (arrays_of_objects.next(), arrays_of_objects.next()) {
-            (Some((name, _)), None) if is_one_record && may_hint => Some(pointer::show([name.as_ref()])),
+        let array_of_objects = match (&self.filtered, arrays_of_objects.next(), arrays_of_objects.next()) {
+            (Some(filtered), ..) => filtered.array_of_objects.as_deref(),
+            (None, Some((name, _)), None) => Some(name.as_ref()),
             _ => None,
+        };
+        let records_hint =
+            array_of_objects.filter(|_| is_one_record && may_hint).map(|name| pointer::show([name]));
+        let (kept_count, filtered_count, filtered_key_count) = match &self.filtered {
+            Some(filtered) => (filtered.kept_count, filtered.filtered_count, filtered.duplicate_key_count),
+            None => (row_count as u64, 0, 0),
         };
         PageBatch {
             record_count: self.index,
+            kept_count,
+            filtered_count,
             row_count,
+            records_of_rows: self.filtered.map(|filtered| filtered.records_of_rows),
             shape,
             columns,
             features,
             provenance: Vec::new(),
             rejects: self.rejects,
-            duplicate_key_count,
+            duplicate_key_count: duplicate_key_count + filtered_key_count,
             overflow_count,
             records_hint,
         }
@@ -573,10 +696,14 @@ mod tests {
 
     /// Decodes a page of lines, batch by batch.
     fn batches(body: String) -> Vec<PageBatch> {
+        batches_of(body, &TransformConfig::default())
+    }
+
+    fn batches_of(body: String, config: &TransformConfig) -> Vec<PageBatch> {
         let mut next = Some(Chunk::whole(body.into(), DeclaredForm::Ndjson, true));
         let mut batches = Vec::new();
         while let Some(chunk) = next.take() {
-            let decoded = decode(chunk, &TransformConfig::default()).unwrap();
+            let decoded = decode(chunk, config).unwrap();
             batches.push(decoded.batch);
             next = decoded.rest;
         }
@@ -594,6 +721,43 @@ mod tests {
             for batch in batches {
                 assert!(batch.memory_bytes() < 9 << 20, "{} rows", batch.row_count);
             }
+        }
+    }
+
+    /// Decodes a page of lines through a filter, batch by batch.
+    fn filtered_batches(body: String, filter: &str) -> Vec<PageBatch> {
+        let config = TransformConfig { jq: Some(filter.into()), ..TransformConfig::default() };
+        batches_of(body, &config)
+    }
+
+    #[test]
+    fn results_of_one_record_are_never_in_two_batches() {
+        let objects =
+            "{a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1,j:1,k:1,l:1,m:1,n:1,o:1,p:1,q:1,r:1,s:1,t:1,u:1,v:1}";
+        // Rows that get the columns of objects behind them, of their own record and of the next.
+        let filter = format!("(range(.rows) | {{i: .}}), (range(.objects) | {{o: {objects}}})");
+        let own = filtered_batches("{\"rows\":60000,\"objects\":1}\n".repeat(3), &filter);
+        assert_eq!(own.iter().map(|batch| batch.row_count).collect::<Vec<_>>(), [60_001; 3]);
+        let next = "{\"rows\":60000,\"objects\":0}\n{\"rows\":0,\"objects\":2}\n";
+        let next = filtered_batches(next.to_owned(), &filter);
+        assert_eq!(next.iter().map(|batch| batch.row_count).collect::<Vec<_>>(), [60_000, 2]);
+        for batch in own.iter().chain(&next) {
+            assert_eq!(batch.records_of_rows, Some(vec![0; batch.row_count]));
+            assert_eq!((batch.record_count, batch.kept_count, batch.rejects.len()), (1, 1, 0));
+        }
+    }
+
+    #[test]
+    fn results_fill_batches_as_records_do() {
+        let lines: Vec<_> = (0..40).map(|id| format!("{{\"id\":{id}}}")).collect();
+        let filter = "range(3000) as $i | {id, $i, (\"k\\(.id)\"): {a: 1, b: 2, c: 3, d: 4}}";
+        let batches = filtered_batches(lines.join("\n"), filter);
+        assert!(batches.len() > 1);
+        assert_eq!(batches.iter().map(|batch| batch.record_count).sum::<u64>(), 40);
+        for batch in batches {
+            let records = (0..batch.record_count).flat_map(|record| vec![record; 3000]);
+            assert_eq!(batch.records_of_rows, Some(records.collect()));
+            assert_eq!(batch.row_count as u64, 3000 * batch.record_count);
         }
     }
 

@@ -19,6 +19,7 @@ impl Footer {
             "max_record_bytes": transform.record_bytes_max,
             "max_object_keys": transform.nesting.keys_max,
             "provenance": transform.has_provenance,
+            "jq": transform.jq.as_deref(),
             "select": shown(&transform.projection.select),
             "drop": shown(&transform.projection.drop),
             "rename": transform.projection.rename.iter().map(|(field, name)| (field.shown(), name)).collect::<Vec<_>>(),
@@ -42,6 +43,7 @@ impl Footer {
             pair("records_written", report.records.written.to_string()),
             pair("records_rejected", report.records.rejected.to_string()),
             pair("values_discarded", report.values_discarded.to_string()),
+            pair("records_filtered", report.records.filtered.to_string()),
         ])
     }
 }

@@ -204,9 +204,9 @@ impl Outcome {
             let ends = ["fetched", "unchanged", "failed", "duplicate", "left"];
             let sum: u64 = ends.iter().map(|name| count("pages", name)).sum();
             assert_eq!(count("pages", "listed"), sum, "{summary}");
-            let [seen, written, rejected] =
-                ["seen", "written", "rejected"].map(|name| count("records", name));
-            assert_eq!(seen, written + rejected, "{summary}");
+            let [seen, kept, rejected, filtered] =
+                ["seen", "kept", "rejected", "filtered"].map(|name| count("records", name));
+            assert_eq!(seen, kept + rejected + filtered, "{summary}");
         }
         self
     }

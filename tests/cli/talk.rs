@@ -84,7 +84,7 @@ fn summary_has_every_key_of_the_contract() {
     let summary = Etl::between(&input, &Folder::new()).run().exits(3).summary();
     let pointers = "run_id version started_at status exit_code outputs pages/listed pages/fetched \
         pages/unchanged pages/failed pages/duplicate pages/left pages/deferred records/seen records/written \
-        records/rejected records/filtered bytes/wire bytes/body bytes/written requests/sent requests/retried \
+        records/rejected records/filtered records/kept bytes/wire bytes/body bytes/written requests/sent requests/retried \
         requests/by_status/200 parts schema failures hints elapsed_ms peak_rss_bytes";
     check_keys(&summary, pointers);
 }

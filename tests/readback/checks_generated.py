@@ -184,7 +184,7 @@ def the_footer_and_the_summary_count_what_is_there(bench):
     found = {key: footer.get(key) for key in expected}
     assert found == expected, f"expected {expected}, got {found}"
     summary = log.run.summary
-    records = {"seen": row_count, "written": row_count, "rejected": 0, "filtered": 0}
+    records = {"seen": row_count, "written": row_count, "kept": row_count, "rejected": 0, "filtered": 0}
     assert summary["records"] == records, summary["records"]
     assert summary["status"] == "ok" and summary["pages"]["fetched"] == bench.page_count, summary["pages"]
     assert summary["bytes"]["written"] == log.run.out.stat().st_size, summary["bytes"]

@@ -1,0 +1,61 @@
+//! The bytes of a value in another one, by the keys that lead to it.
+
+use super::reader::{Read, Reader};
+
+/// The value that these keys, or indexes, lead to in the value that is next; `None` if they lead to none. Of a key that
+/// stands twice the last one counts.
+pub(super) fn value_at<'a>(reader: &mut Reader<'a>, keys: &[String]) -> Option<&'a [u8]> {
+    find(reader, keys).ok().flatten()
+}
+
+fn find<'a>(reader: &mut Reader<'a>, keys: &[String]) -> Read<Option<&'a [u8]>> {
+    let first_byte = reader.peek_token();
+    let Some((wanted, rest)) = keys.split_first() else {
+        let start = reader.position();
+        reader.skip_value()?;
+        return Ok(Some(reader.taken_since(start)));
+    };
+    let close = match first_byte {
+        Some(b'{') => b'}',
+        Some(b'[') => b']',
+        _ => {
+            reader.skip_value()?;
+            return Ok(None);
+        }
+    };
+    let mut found = None;
+    let mut index = 0_usize;
+    let mut goes_on = reader.enter(close);
+    while goes_on {
+        let is_it = match close {
+            b'}' => *reader.key()?.0 == *wanted.as_bytes(),
+            _ => index.to_string() == *wanted,
+        };
+        if is_it {
+            found = find(reader, rest)?;
+        } else {
+            reader.skip_value()?;
+        }
+        index += 1;
+        goes_on = reader.goes_on(close)?;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_is_found_by_its_keys() {
+        let value = br#" {"a":{"b":"x","n": [ 12.5, {"z" : 1} ],"b":"y"},"c":1} "#;
+        let at = |keys: &[&str]| {
+            let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+            value_at(&mut Reader::new(value), &keys).map(|found| std::str::from_utf8(found).unwrap())
+        };
+        assert_eq!(at(&["a", "b"]), Some("\"y\""));
+        assert_eq!(at(&["a", "n", "1"]), Some("{\"z\" : 1}"));
+        assert_eq!(at(&["a", "n", "1", "z"]), Some("1"));
+        assert_eq!([at(&["x"]), at(&["a", "x"]), at(&["a", "n", "2"]), at(&["c", "0"])], [None; 4]);
+    }
+}
