@@ -1070,3 +1070,116 @@ fn footer_records_the_contract() {
         assert!(options.contains(&format!("\"{contract}\"")), "{options}");
     }
 }
+
+#[test]
+fn what_becomes_of_a_record_does_not_depend_on_those_around_it() {
+    let schema = toml(&[("id", "int64"), ("b", "bool"), ("t", "timestamp[us, UTC]")]);
+    let records = [
+        r#"{"id":1,"b":"\ud800"}"#,
+        r#"{"id":2}"#,
+        r#"{"id":3,"zz":1e999}"#,
+        r#"{"id":4,"zz":1}"#,
+        r#"{"id":5,"b":[5],"t":"2026-01-01T00:00:00Z"}"#,
+        r#"{"id":6,"t":"2026-01-01T00:00:00+00:00"}"#,
+        r#"{"id":7,"b":1e999}"#,
+        "7",
+    ];
+    for contract in [DISCARD_ROW, DISCARD_VALUE] {
+        for fields in ["", " --drop /b/q"] {
+            let options = format!("{contract}{fields}");
+            let one = lines(records.join("\n"));
+            let names: Vec<_> = (0..records.len()).map(|page| format!("{page}.ndjson")).collect();
+            let pages: Vec<_> =
+                names.iter().zip(records).map(|(name, record)| (name.as_str(), record)).collect();
+            let many = Folder::with_pages(&pages);
+            let outputs = [&one, &many].map(|site| {
+                let output = Folder::new();
+                let outcome = run_into(&output, &schema, site, &options).exits(3);
+                let rejects = output.json_lines(REJECTS);
+                let told: Vec<_> =
+                    rejects.iter().map(|line| (line["pointer"].clone(), line["reason"].clone())).collect();
+                (counts(&outcome), table(&output).rows, told)
+            });
+            assert_eq!(outputs[0], outputs[1], "{options}");
+        }
+    }
+}
+
+#[test]
+fn record_with_too_many_values_that_do_not_fit_is_rejected() {
+    let schema = toml(&[("id", "int64"), ("b", "list<bool>")]);
+    let list = |count| format!("{{\"id\":1,\"b\":[{}]}}", vec!["1"; count].join(","));
+    let (outcome, output) =
+        apply_to_lines(&schema, &format!("{}\n{}\n", list(10_000), list(10_001)), DISCARD_VALUE, 3);
+    assert_eq!(counts(&outcome), [2, 1, 1, 10_000]);
+    let lines = output.json_lines(REJECTS);
+    let rejected = lines.last().unwrap();
+    assert_eq!(
+        (&rejected["pointer"], rejected["reason"].as_str().unwrap()),
+        (&json!("/b/0"), "expected bool, got 1; 1 more values do not fit, too many for one record")
+    );
+}
+
+#[test]
+fn discarded_value_is_kept_as_it_was_served_beside_keys_that_stand_twice() {
+    let schema = toml(&[("id", "int64")]);
+    let body = r#"{"id":1,"id":2,"new":{"a" : 1, "a":2},"list":[ {"x": 1,"x":2} ]}"#;
+    let (_, output) = apply_to_lines(&schema, body, DISCARD_VALUE, 0);
+    let raws: Vec<_> = output.json_lines(REJECTS).iter().map(|line| line["raw"].clone()).collect();
+    assert_eq!(raws, [json!(r#"{"a" : 1, "a":2}"#), json!(r#"[ {"x": 1,"x":2} ]"#)]);
+    assert_eq!(table(&output).column("id"), [json!(2)]);
+}
+
+#[test]
+fn text_column_holds_objects_of_any_width() {
+    let members = |count: usize, value: &str| {
+        let members: Vec<_> = (100..100 + count).map(|key| format!("\"k{key}\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let wide = members(60, &members(60, "{\"x\":1,\"y\":[2]}"));
+    let body = format!("{{\"t\":{wide}}}\n{{\"t\":5}}\n{{\"t\":\"five\"}}\n");
+    for contract in [FREEZE, DISCARD_ROW, DISCARD_VALUE, "--schema-contract evolve"] {
+        let (_, output) = apply_to_lines(&toml(&[("t", "string")]), &body, contract, 0);
+        assert_eq!(table(&output).column("t"), [json!(wide), json!("5"), json!("five")], "{contract}");
+    }
+}
+
+#[test]
+fn frozen_schema_names_no_key_where_none_is_to_be_shown() {
+    let site = lines("{\"alice@example.org\":\"SECRET\"}\n");
+    let output = Folder::new();
+    let options = format!("{FREEZE} --rejects-raw none");
+    let outcome = run_into(&output, toml(&[("id", "int64")]), &site, &options).exits(4);
+    assert!(outcome.stderr.contains("expected no such field"), "{}", outcome.stderr);
+    assert_hidden(&outcome, &output, "alice");
+}
+
+#[test]
+fn results_of_a_filter_are_held_to_the_schema() {
+    let schema = toml(&[("id", "int64"), ("b", "bool")]);
+    let site = lines("{\"ids\":[1,\"x\",3],\"b\":true}\n{\"ids\":[],\"b\":1}\n{\"ids\":[4],\"b\":null}\n");
+    let run = |contract: &str, code: i32| {
+        let output = Folder::new();
+        let path = site.write("schema.toml", &schema);
+        let run = Etl::between(&site, &output).arg("--schema").arg(path).with(contract);
+        let outcome = run.arg("--jq").arg("{id: .ids[], b}").run().exits(code);
+        (outcome, output)
+    };
+    let (outcome, output) = run(DISCARD_VALUE, 0);
+    assert_eq!(table(&output).column("id"), [json!(1), json!(null), json!(3), json!(4)]);
+    assert_eq!(output.json_lines(REJECTS)[0]["raw"], "\"x\"");
+    assert_eq!(
+        ["seen", "kept", "rejected", "filtered", "written"]
+            .map(|of| outcome.count(&format!("/records/{of}"))),
+        [3, 2, 0, 1, 4]
+    );
+    let (outcome, output) = run(DISCARD_ROW, 3);
+    assert_eq!(table(&output).column("id"), [json!(4)], "all results of a record are rejected with one");
+    assert_eq!(
+        ["seen", "kept", "rejected", "filtered", "written"]
+            .map(|of| outcome.count(&format!("/records/{of}"))),
+        [3, 1, 1, 1, 1]
+    );
+    let (outcome, _) = run(FREEZE, 4);
+    assert!(outcome.stderr.contains("/id: expected int64, got a string"), "{}", outcome.stderr);
+}

@@ -1015,3 +1015,55 @@ fn late_page_is_frozen_out_by_yesterdays_output() {
     run_into(&output, &old, &today, "").exits(0);
     assert_eq!(table(&output).names()[..3], ["id", "values", "new"]);
 }
+
+#[test]
+fn schema_that_no_output_can_have_is_named_before_any_request() {
+    let scene = Scene::new();
+    let names: Vec<_> = (0..5_001).map(|column| format!("k{column}")).collect();
+    let columns: Vec<_> = names.iter().map(|name| (name.as_str(), "bool")).collect();
+    scene.check_schema(toml(&columns), &["5000", "5001"]);
+    scene.check_schema(
+        toml(&[("deep", &format!("{}bool{}", "list<".repeat(17), ">".repeat(17)))]),
+        &["deep", "16"],
+    );
+    scene.check_schema(toml(&[("deep", &"list<".repeat(200_000))]), &["deep", "16"]);
+    scene.check_schema(
+        toml(&[("values", "list<double>"), ("values_mean", "double")]),
+        &["values_mean", "computed"],
+    );
+    let path = scene.input.write(SCHEMA, toml(&[("id", "int64"), ("_etl_url", "string")]));
+    let schema = format!("--schema {}", path.display());
+    scene.check(&format!("{schema} --provenance"), &["_etl_url", "computed"]);
+    scene.check(&format!("{schema} --select other --schema-contract freeze"), &["expected a column"]);
+    scene.check(&format!("{schema} --values v --schema-contract freeze"), &["--values", "--drop v"]);
+}
+
+#[test]
+fn name_that_stands_twice_in_a_parquet_file_is_named() {
+    let scene = Scene::new();
+    let fields = [Field::new("a", DataType::Int64, true), Field::new("a", DataType::Utf8, true)];
+    let path = scene.input.write("twice.parquet", parquet_of(&fields, true));
+    scene.check(&format!("--schema {}", path.display()), &["twice.parquet", "\"a\"", "twice"]);
+}
+
+#[test]
+fn question_about_more_columns_than_an_output_has_fails() {
+    let lines: String = (0..9_000).map(|key| format!("{{\"k{key}\":1}}\n")).collect();
+    let site = Folder::with_pages(&[("p.ndjson", lines)]);
+    let outcome = ask(&site, "");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (4, ""), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("5000 is the limit"), "{}", outcome.stderr);
+}
+
+#[test]
+fn schema_that_can_not_be_printed_is_an_error() {
+    let site = Folder::with_pages(&[("p.ndjson", "{\"id\":1}\n")]);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_etl"))
+        .args(["schema", "-q", "--urls"])
+        .arg(site.path("urls.txt"))
+        .stdout(full)
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(6));
+}
