@@ -5,6 +5,7 @@
 
 mod args;
 mod fields;
+mod pagination;
 mod schema;
 mod units;
 
@@ -94,6 +95,7 @@ fn config_of(args: RunArgs) -> Result<Config, Error> {
     let out = args.out.as_deref().expect("clap demands it");
     let out = PathBuf::from(expand_dates(out, args.input.as_of)?);
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
+    let pagination = pagination::follow(&mut transform, args.pagination)?;
     transform.has_provenance = args.provenance;
     transform.rejects_raw = match args.rejects_raw {
         Some(Raw::Full) => RejectsRaw::Full,
@@ -113,7 +115,7 @@ fn config_of(args: RunArgs) -> Result<Config, Error> {
     Ok(Config {
         transform,
         input: input_of(args.input)?,
-        http: http_of(&args.http),
+        http: HttpConfig { pagination, ..http_of(&args.http) },
         contract: ContractConfig {
             strict: args.strict,
             rejects_max: args.max_rejects,
@@ -133,10 +135,12 @@ fn config_of(args: RunArgs) -> Result<Config, Error> {
 }
 
 fn survey_of(args: SchemaArgs) -> Result<SurveyConfig, Error> {
+    let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
+    let pagination = pagination::follow(&mut transform, args.pagination)?;
     Ok(SurveyConfig {
-        transform: transform_of(args.parsing, args.fields, args.features, args.resources.memory)?,
+        transform,
         input: input_of(args.input)?,
-        http: http_of(&args.http),
+        http: HttpConfig { pagination, ..http_of(&args.http) },
         resources: resources_of(&args.resources),
         sample: args.sample,
     })
@@ -163,6 +167,7 @@ fn http_of(args: &HttpArgs) -> HttpConfig {
             ..RetryConfig::default()
         },
         page_bytes_max: args.max_page_bytes,
+        ..HttpConfig::default()
     }
 }
 

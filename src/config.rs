@@ -3,6 +3,7 @@
 //! Nothing here parses a command line or reads an environment: `cli.rs` fills these structs, a test
 //! or another program may as well.
 
+mod paging;
 mod projection;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::model::Provenance;
 use crate::pointer;
 use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType, LEAF_COLUMNS_MAX, Nesting, SchemaContract};
 
+pub use paging::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
 pub use projection::{HashKey, Projection, RejectsRaw};
 
 /// Everything that a run needs to know.
@@ -86,6 +88,8 @@ pub struct HttpConfig {
     pub retry: RetryConfig,
     /// Cap on the decompressed bytes of one page; a bomb ends here.
     pub page_bytes_max: u64,
+    /// How the pages behind the listed ones are found.
+    pub pagination: PaginationConfig,
 }
 
 impl Default for HttpConfig {
@@ -97,6 +101,7 @@ impl Default for HttpConfig {
             max_time: None,
             retry: RetryConfig::default(),
             page_bytes_max: 8 << 30,
+            pagination: PaginationConfig::default(),
         }
     }
 }
@@ -132,6 +137,8 @@ impl Default for RetryConfig {
 pub struct TransformConfig {
     /// Reference tokens of the JSON Pointer (RFC 6901) to the array of records; `None` without `--records`.
     pub records: Option<Arc<[String]>>,
+    /// Reference tokens of the places beside the records whose values are wanted, to find the next page.
+    pub looked_at: Arc<[Vec<String>]>,
     /// The features and the fields that they are computed from.
     pub features: Arc<FeatureConfig>,
     /// Bytes of a larger page that are decoded at once. 1 MiB takes a core some 3 ms: long beside a hand-off,
@@ -250,6 +257,7 @@ impl Default for TransformConfig {
     fn default() -> Self {
         Self {
             records: None,
+            looked_at: Arc::default(),
             features: Arc::default(),
             chunk_bytes: 1 << 20,
             record_bytes_max: Self::RECORD_BYTES_MAX_DEFAULT,

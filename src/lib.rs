@@ -11,6 +11,8 @@
 //! - **A stage is a module, not an actor; one page is one task.** [`pipeline`] spawns a task per page and
 //!   sends its handle through one bounded queue in page order. Pages are fetched and decoded side by side
 //!   and written in the order of the list, so the file is the same, byte for byte, at any concurrency and memory.
+//! - **A URL may be the first page of a chain** ([`fetch::Chain`]). The writer tells what a page says of the next one, which is
+//!   then queued behind all pages of its round: rows stand by page, then by line, and no chain is buffered.
 //! - **A chunk is the unit of decoding.** A page is cut at the borders of its records while it arrives, at places
 //!   that depend on its bytes alone. A small page is one chunk. The chunks of a larger one are decoded on all
 //!   cores and written to a table of its own, whose row groups join the output by copy once the body has ended

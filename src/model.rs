@@ -244,6 +244,10 @@ pub struct PageBatch {
     pub overflow_count: u64,
     /// JSON Pointer to the array that looks like the page's records, when the page is one object around it.
     pub records_hint: Option<String>,
+    /// Values beside the records, each with the place of its pointer among those that are looked at.
+    pub beside: Vec<(usize, Beside)>,
+    /// SHA-256 of the bytes that were decoded, where pages are told apart by it.
+    pub digest: Option<[u8; 32]>,
 }
 
 impl PageBatch {
@@ -262,6 +266,36 @@ impl PageBatch {
             self.records_of_rows.as_ref().map_or(0, |rows| rows.capacity() * size_of::<u64>());
         (columns.sum::<usize>() + features.sum::<usize>() + rejects.sum::<usize>() + records_of_rows) as u64
     }
+}
+
+/// A value beside the records of a page, in the object that holds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beside {
+    /// `null`.
+    Null,
+    /// `false`.
+    False,
+    /// A number, as it is written.
+    Number(String),
+    /// A string.
+    Text(String),
+    /// Anything else.
+    Other,
+}
+
+/// What a page tells of the one behind it.
+#[derive(Debug, Clone, Default)]
+pub struct PageEnd {
+    /// Its records, rejected ones included.
+    pub record_count: u64,
+    /// SHA-256 of what it held.
+    pub digest: [u8; 32],
+    /// The target of its `Link` header with `rel="next"`, as it was sent.
+    pub link: Option<String>,
+    /// The URL that answered, after redirects.
+    pub answered_url: Option<Url>,
+    /// Values beside its records, each with the place of its pointer among those that are looked at.
+    pub beside: Vec<(usize, Beside)>,
 }
 
 /// A column that says where a row comes from.

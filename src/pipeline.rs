@@ -4,6 +4,7 @@
 //! fetched and decoded side by side and written in the order of the list. Everything a run starts it
 //! also ends: dropping the run's future aborts its tasks, and dropping the output sweeps its scratch.
 
+mod chains;
 mod intake;
 mod life;
 mod provenance;
@@ -17,11 +18,11 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::calendar::now_rfc3339;
-use crate::config::{Config, InputConfig, TransformConfig};
+use crate::config::{Config, InputConfig, PaginationConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{Requests, UrlList};
+use crate::fetch::{Chain, Requests, UrlList};
 use crate::metrics::Metrics;
-use crate::model::{PageFault, PageId};
+use crate::model::{PageEnd, PageFault, PageId, PageRequest};
 use crate::report::{
     ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status,
 };
@@ -29,6 +30,7 @@ use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
 use crate::sink::{LocalOutput, Spools};
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
+use chains::{Chains, Turn};
 use intake::Intake;
 use life::{Decoding, Line, Step};
 use verdict::Tally;
@@ -67,6 +69,7 @@ impl StopSignal {
 struct QueuedPage {
     id: PageId,
     shown: Arc<str>,
+    chain: Option<Chain>,
     task: AbortOnDropHandle<Result<()>>,
     steps: mpsc::Receiver<Step>,
 }
@@ -130,9 +133,10 @@ impl Pipeline {
         // not idle the network at once, few enough that their columns stay a small part of the memory.
         let (sender, receiver) = mpsc::channel(self.config.http.concurrency);
         let sinks = Sinks { output: &mut output, spools, table: &mut table, rejects: &mut rejects };
+        let (chains, turns) = Chains::new(&self.config.http.pagination);
         let written = tokio::try_join!(
-            ask_for_pages(&line, list.requests()?, sender),
-            write_pages(&line, &self.metrics, receiver, report, sinks),
+            ask_for_pages(&line, list.requests()?, turns, &self.config.http.pagination, sender),
+            write_pages(&line, &self.metrics, receiver, chains, report, sinks),
         );
         let verdict = written.and_then(|(duplicate_count, tally)| {
             report.pages.duplicate = duplicate_count;
@@ -265,28 +269,57 @@ fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<Table
     Err(Error::defect(message))
 }
 
-/// Starts a task for every page, in page order. Returns how many URLs were listed twice.
+/// Starts a task for every page, in page order: those of the list, then those that the pages before tell of. Returns how
+/// many URLs were listed twice.
 async fn ask_for_pages(
     line: &Arc<Line>,
     mut requests: Requests,
+    mut turns: mpsc::UnboundedReceiver<Turn>,
+    pagination: &PaginationConfig,
     queue: mpsc::Sender<QueuedPage>,
 ) -> Result<u64> {
+    // Pages of which it is not known yet what follows.
+    let mut open_count = 0_u64;
     for request in requests.by_ref() {
         let request = request?;
-        // Both are had in page order: whatever this page waits for, all earlier pages have theirs and go on,
-        // so they are written and give theirs back.
-        let permit = line.permit().await;
-        let reservation = line.budget.reserve(request.id.ordinal).await;
-        let (sender, steps) = mpsc::channel(line.steps_max());
-        let (id, shown) = (request.id, Arc::clone(&request.shown));
-        let life = Arc::clone(line).life_of_a_page(request, permit, reservation, sender);
-        let page = QueuedPage { id, shown, task: AbortOnDropHandle::new(tokio::spawn(life)), steps };
-        if queue.send(page).await.is_err() {
+        let chain = Chains::begin(pagination, &request);
+        open_count += 1;
+        if ask_for_page(line, request, chain, &queue).await.is_err() {
             // The writer stopped; its error is the one to report.
+            return Ok(requests.duplicates());
+        }
+    }
+    while pagination.is_on()
+        && open_count > 0
+        && let Some(turn) = turns.recv().await
+    {
+        open_count -= 1;
+        let Turn::Next(next) = turn else { continue };
+        let Some(request) = requests.follow(next.line, next.page, next.url) else { continue };
+        open_count += 1;
+        if ask_for_page(line, request, Some(next.chain), &queue).await.is_err() {
             break;
         }
     }
     Ok(requests.duplicates())
+}
+
+/// Starts the task of a page.
+async fn ask_for_page(
+    line: &Arc<Line>,
+    request: PageRequest,
+    chain: Option<Chain>,
+    queue: &mpsc::Sender<QueuedPage>,
+) -> Result<(), mpsc::error::SendError<QueuedPage>> {
+    // Both are had in page order: whatever this page waits for, all earlier pages have theirs and go on,
+    // so they are written and give theirs back.
+    let permit = line.permit().await;
+    let reservation = line.budget.reserve(request.id.ordinal).await;
+    let (sender, steps) = mpsc::channel(line.steps_max());
+    let (id, shown) = (request.id, Arc::clone(&request.shown));
+    let life = Arc::clone(line).life_of_a_page(request, permit, reservation, sender);
+    let task = AbortOnDropHandle::new(tokio::spawn(life));
+    queue.send(QueuedPage { id, shown, chain, task, steps }).await
 }
 
 /// Takes the pages in their order and writes what they came to.
@@ -294,25 +327,40 @@ async fn write_pages(
     line: &Line,
     metrics: &Metrics,
     mut queue: mpsc::Receiver<QueuedPage>,
+    chains: Chains,
     report: &mut Report,
     mut sinks: Sinks<'_>,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
-    while let Some(page) = queue.recv().await {
+    while let Some(mut page) = queue.recv().await {
         line.budget.advance_head(page.id.ordinal);
-        let (id, shown) = (page.id, Arc::clone(&page.shown));
+        let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
         let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
-        match take_page(line, page, &mut intake, &mut sinks).await? {
-            None => {
+        let taken = take_page(line, page, &mut intake, &mut sinks).await?;
+        let taken = taken.and_then(|end| chains.check_is_new(&mut chain, &end).map(|()| end));
+        match taken {
+            Ok(end) => {
                 tally.count_page(report, id, &intake.counts);
                 metrics.records_written.add(intake.counts.row_count());
                 intake.commit(sinks.table, sinks.rejects, sinks.output).await?;
+                match chains.go_on(id, chain, &end) {
+                    Ok(turned) => {
+                        metrics.pages_listed.add(u64::from(turned.has_next));
+                        tally.count_turn(report, id, turned);
+                    }
+                    Err(broken) => {
+                        let (next, fault) = *broken;
+                        report.pages.listed += 1;
+                        metrics.pages_listed.add(1);
+                        fail_page(&mut tally, report, &mut sinks, next, &shown, &fault)?;
+                        metrics.pages_done.add(1);
+                    }
+                }
             }
-            Some(fault) => {
-                tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
+            Err(fault) => {
                 intake.forget(sinks.output).await?;
-                tally.count_fault(report, id, &shown, &fault);
-                sinks.rejects.push_page(sinks.output, id, &shown, &fault)?;
+                fail_page(&mut tally, report, &mut sinks, id, &shown, &fault)?;
+                chains.end();
             }
         }
         metrics.pages_done.add(1);
@@ -320,13 +368,13 @@ async fn write_pages(
     Ok(tally)
 }
 
-/// Takes all that becomes of a page; its fault, if it failed.
+/// Takes all that becomes of a page: what it tells of the next one, or its fault.
 async fn take_page(
     line: &Line,
     mut page: QueuedPage,
     intake: &mut Intake,
     sinks: &mut Sinks<'_>,
-) -> Result<Option<PageFault>> {
+) -> Result<Result<PageEnd, PageFault>> {
     while let Some(step) = page.steps.recv().await {
         match step {
             Step::Chunk(Decoding { decoded, reservation }) => {
@@ -338,10 +386,23 @@ async fn take_page(
                 drop(reservation);
             }
             Step::Void => intake.forget(sinks.output).await?,
-            Step::End(trace) => return intake.end(trace),
-            Step::Failed(fault) => return Ok(Some(fault)),
+            Step::End(ended) => return intake.end(ended),
+            Step::Failed(fault) => return Ok(Err(fault)),
         }
     }
     page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
     Err(Error::defect("a page's task ended without saying how"))
+}
+
+fn fail_page(
+    tally: &mut Tally,
+    report: &mut Report,
+    sinks: &mut Sinks<'_>,
+    id: PageId,
+    shown: &str,
+    fault: &PageFault,
+) -> Result<()> {
+    tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
+    tally.count_fault(report, id, shown, fault);
+    sinks.rejects.push_page(sinks.output, id, shown, fault)
 }

@@ -32,6 +32,8 @@ mod misuse;
 mod order;
 #[path = "cli/oversize.rs"]
 mod oversize;
+#[path = "cli/paginate.rs"]
+mod paginate;
 #[path = "cli/projection.rs"]
 mod projection;
 #[path = "cli/provenance.rs"]

@@ -7,7 +7,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use etl::calendar::Day;
 use etl::config::{
-    Feature, FieldPath, HttpConfig, Limit, ResourceConfig, RetryConfig, RowGroupConfig, ValuesField,
+    Feature, FieldPath, HttpConfig, Limit, PaginationConfig, ResourceConfig, RetryConfig, RowGroupConfig,
+    ValuesField,
 };
 use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
 
@@ -96,6 +97,9 @@ pub(super) struct RunArgs {
     pub(super) http: HttpArgs,
 
     #[command(flatten)]
+    pub(super) pagination: PaginationArgs,
+
+    #[command(flatten)]
     pub(super) parsing: ParsingArgs,
 
     /// Schema to begin with: TOML as `etl schema` prints it, or a Parquet file whose columns are taken
@@ -160,6 +164,9 @@ pub(super) struct SchemaArgs {
 
     #[command(flatten)]
     pub(super) http: HttpArgs,
+
+    #[command(flatten)]
+    pub(super) pagination: PaginationArgs,
 
     #[command(flatten)]
     pub(super) parsing: ParsingArgs,
@@ -229,6 +236,66 @@ pub(super) struct HttpArgs {
     /// Bytes of a page at most, after decompression
     #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes, help_heading = "HTTP")]
     pub(super) max_page_bytes: u64,
+}
+
+/// How the pages behind the listed ones are found.
+#[derive(Debug, clap::Args)]
+pub(super) struct PaginationArgs {
+    /// What leads from a page to the next one; each URL of the list begins a chain
+    #[arg(long, value_enum, default_value_t = Paginate::None, help_heading = "Pagination")]
+    pub(super) paginate: Paginate,
+
+    /// JSON Pointer to the link or cursor of the next page, beside the records
+    #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Pagination")]
+    pub(super) next_path: Option<Pointer>,
+
+    /// Parameter of the URL that takes the cursor
+    #[arg(long, value_name = "NAME", help_heading = "Pagination")]
+    pub(super) cursor_param: Option<String>,
+
+    /// Parameter of the URL that counts records before the page [default: offset]
+    #[arg(long, value_name = "NAME", help_heading = "Pagination")]
+    pub(super) offset_param: Option<String>,
+
+    /// Parameter of the URL that counts pages [default: page]
+    #[arg(long, value_name = "NAME", help_heading = "Pagination")]
+    pub(super) page_param: Option<String>,
+
+    /// Records of a full page, so that a shorter one is the last; else an empty one is
+    #[arg(long, value_name = "N", value_parser = parse_sample, help_heading = "Pagination")]
+    pub(super) page_size: Option<u64>,
+
+    /// JSON Pointer to the number of records that a chain has in all, beside the records
+    #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Pagination")]
+    pub(super) total_path: Option<Pointer>,
+
+    /// Pages of a chain at most; one that goes on is a failure
+    #[arg(long, value_name = "N", default_value_t = PaginationConfig::default().pages_max, value_parser = parse_pages,
+          help_heading = "Pagination")]
+    pub(super) max_pages: u32,
+
+    /// Let a chain go on at another origin
+    #[arg(long, help_heading = "Pagination")]
+    pub(super) allow_next_origin: bool,
+}
+
+/// What leads from a page to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Paginate {
+    /// Nothing: each URL is one page.
+    None,
+    /// The Link header with rel="next".
+    Link,
+    /// The URL at --next-path.
+    JsonLink,
+    /// The cursor at --next-path, put into --cursor-param.
+    Cursor,
+    /// A parameter that counts records.
+    Offset,
+    /// A parameter that counts pages.
+    Page,
+    /// What the first page of each chain tells.
+    Auto,
 }
 
 /// How bodies become records.
@@ -410,6 +477,10 @@ fn parse_rows(text: &str) -> Result<u64, String> {
 
 fn parse_keys(text: &str) -> Result<u64, String> {
     parse_count(text, LEAF_COLUMNS_MAX).map(|count| count as u64)
+}
+
+fn parse_pages(text: &str) -> Result<u32, String> {
+    parse_count(text, u32::MAX as usize).map(|count| count as u32)
 }
 
 fn parse_sample(text: &str) -> Result<u64, String> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
+use url::Url;
 
 use super::backlog::Backlog;
 use super::client::HttpBody;
@@ -58,12 +59,18 @@ pub(super) struct BodyHead {
     pub(super) end_proven: bool,
     pub(super) is_compressed_by_name: bool,
     pub(super) expected_bytes: Option<u64>,
+    /// The target of a link to the next page.
+    pub(super) link: Option<String>,
+    /// The URL that answered, where there is one.
+    pub(super) answered_url: Option<Url>,
 }
 
 impl BodyHead {
-    /// The head of a `204 No Content`.
-    pub(super) fn no_content() -> Self {
+    /// The head of a `204 No Content` from this URL.
+    pub(super) fn no_content(link: Option<String>, answered_url: Url) -> Self {
         Self {
+            link,
+            answered_url: Some(answered_url),
             codings: Vec::new(),
             form: DeclaredForm::NoContent,
             end_proven: true,
@@ -184,6 +191,12 @@ impl Body {
     /// What the sender said of the body's form.
     pub fn form(&self) -> DeclaredForm {
         self.head.form
+    }
+
+    /// What the head of the answer says of the next page: the target of its `Link` with `rel="next"`, and the URL that
+    /// answered.
+    pub fn next_page(&self) -> (Option<String>, Option<Url>) {
+        (self.head.link.clone(), self.head.answered_url.clone())
     }
 
     /// Whether the end of the body is proven once it comes (Content-Length, last chunk, end of file), so that an

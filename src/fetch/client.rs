@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK,
+    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Client, Response, StatusCode, Version};
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use url::Url;
 use super::answer;
 use super::body::{BodyHead, Source};
 use super::decompress::{self, Coding};
+use super::paginate::next_link;
 use super::retry::{Again, AttemptFault, Attempts, Deadline, classify};
 use crate::config::HttpConfig;
 use crate::cpu::CpuPool;
@@ -53,8 +54,9 @@ impl HttpClient {
         attempts: &mut Attempts<'_>,
     ) -> Result<(BodyHead, Source), AttemptFault> {
         let (mut response, answered_url) = self.follow(url, attempts).await?;
+        let link = next_link(header_values(&response, LINK));
         match response.status() {
-            StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(), Source::Nothing)),
+            StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(link, answered_url), Source::Nothing)),
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {}
             _ => return Err(self.status_fault(&mut response).await),
         }
@@ -65,6 +67,8 @@ impl HttpClient {
             end_proven: has_proven_end(&response)?,
             is_compressed_by_name: answer::has_compressed_extension(answered_url.path()),
             expected_bytes: response.content_length(),
+            link,
+            answered_url: Some(answered_url),
         };
         let body = HttpBody {
             expected_bytes: response.content_length(),

@@ -41,6 +41,8 @@ pub(super) async fn open(path: &Path, metrics: &Arc<Metrics>) -> Result<(BodyHea
         end_proven: true,
         is_compressed_by_name: answer::has_compressed_extension(&name),
         expected_bytes: Some(metadata.len()),
+        link: None,
+        answered_url: None,
     };
     let left_bytes = metadata.len() + 1;
     Ok((head, FileBody { file, left_bytes, metrics: Arc::clone(metrics) }))

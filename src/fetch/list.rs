@@ -141,6 +141,22 @@ impl Requests {
         self.duplicates
     }
 
+    /// The request for a page that was found behind another one of its chain; `None` if its URL is one that has been, or
+    /// will be, asked for: the list holds it too.
+    ///
+    /// To be called once the list is over.
+    pub fn follow(&mut self, line: u64, page: u32, url: Url) -> Option<PageRequest> {
+        let shown = self.grammar.redaction.show(&url, url.as_str());
+        let target = Target { location: Location::Http(url), shown };
+        if !self.seen.insert(target.identity()) {
+            self.duplicates += 1;
+            return None;
+        }
+        let id = PageId { ordinal: self.ordinal, line, page };
+        self.ordinal += 1;
+        Some(PageRequest { id, location: target.location, shown: Arc::from(target.shown) })
+    }
+
     fn advance(&mut self) -> Result<Option<PageRequest>> {
         loop {
             let Some(expanding) = &mut self.current else {

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use super::chains::Outlook;
+use super::life::Ended;
 use super::provenance::provenance_of;
 use super::verdict::PageCounts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PageBatch, PageFault, PageId, RunningTrace};
+use crate::model::{PageBatch, PageEnd, PageFault, PageId, RunningTrace};
 use crate::sink::{LocalOutput, Spools};
 use crate::transform::{Chunk, ChunkFault, Decoded};
 use crate::write::{PageRejects, RejectsWriter, TableWriter};
@@ -14,6 +16,7 @@ use crate::write::{PageRejects, RejectsWriter, TableWriter};
 /// One page in the hands of the writer.
 pub(super) struct Intake {
     pub(super) counts: PageCounts,
+    outlook: Outlook,
     /// What one of its chunks came to that decides the page, should its body end well.
     verdict: Option<Verdict>,
     rows: PageRows,
@@ -42,6 +45,7 @@ impl Intake {
     pub(super) fn new(id: PageId, shown: Arc<str>, has_provenance: bool) -> Self {
         Self {
             counts: PageCounts::default(),
+            outlook: Outlook::default(),
             verdict: None,
             rows: PageRows::None,
             rejects: PageRejects::new(id, Arc::clone(&shown)),
@@ -96,16 +100,17 @@ impl Intake {
         Error::new(ErrorKind::Contract, format!("--schema-contract freeze: {id} ({url}), {reason}"))
     }
 
-    /// Says that the body ended well, and what it was; its fault, if a chunk has one.
+    /// Says that the body ended well, and what is known of it: what it tells of the next page, or its fault, if a chunk
+    /// has one.
     ///
     /// # Errors
     /// The columns break a rule of the output.
-    pub(super) fn end(&mut self, trace: Option<RunningTrace>) -> Result<Option<PageFault>> {
+    pub(super) fn end(&mut self, mut ended: Ended) -> Result<Result<PageEnd, PageFault>> {
         match self.verdict.take() {
-            None => Ok(None),
+            None => Ok(Ok(std::mem::take(&mut self.outlook).end(ended))),
             Some(Verdict::Page(fault)) => {
-                let received = fault.received.or_else(|| trace.map(RunningTrace::finish));
-                Ok(Some(PageFault { received, ..fault }))
+                let received = fault.received.or_else(|| ended.trace.take().map(RunningTrace::finish));
+                Ok(Err(PageFault { received, ..fault }))
             }
             Some(Verdict::Run(error)) => Err(error),
         }
@@ -125,6 +130,7 @@ impl Intake {
             reject.record += self.counts.record_count();
         }
         self.counts.add(&batch);
+        self.outlook.add(&batch);
         self.rejects.push(spools, &std::mem::take(&mut batch.rejects))?;
         self.rows = match std::mem::replace(&mut self.rows, PageRows::None) {
             PageRows::None => PageRows::Batch(Box::new(batch)),
@@ -148,6 +154,7 @@ impl Intake {
     /// What was written can't be removed.
     pub(super) async fn forget(&mut self, output: &LocalOutput) -> Result<()> {
         self.counts = PageCounts::default();
+        self.outlook = Outlook::default();
         self.verdict = None;
         self.rejects = PageRejects::new(self.id, Arc::clone(&self.shown));
         match std::mem::replace(&mut self.rows, PageRows::None) {

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use url::Url;
 
 use crate::budget::{ByteBudget, Reservation};
 use crate::config::{HttpConfig, TransformConfig};
 use crate::cpu::CpuPool;
+use crate::digest::RunningDigest;
 use crate::error::Result;
 use crate::fetch::{AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
 use crate::metrics::Metrics;
@@ -33,10 +35,21 @@ pub(super) enum Step {
     Chunk(Decoding),
     /// The attempt failed, and another one begins: the chunks so far are void.
     Void,
-    /// The page is complete; its trace, if it was more than one chunk.
-    End(Option<RunningTrace>),
+    /// The page is complete.
+    End(Ended),
     /// The page failed.
     Failed(PageFault),
+}
+
+/// What is known of a page that is complete, beside its chunks.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// Its trace, if it was more than one chunk.
+    pub(super) trace: Option<RunningTrace>,
+    /// The target of its link to the next page.
+    pub(super) link: Option<String>,
+    /// The URL that answered.
+    pub(super) answered_url: Option<Url>,
 }
 
 /// A chunk on the CPU pool, with the bytes that pay for it.
@@ -59,6 +72,8 @@ pub(super) struct Line {
     /// That of the configuration. Compiling it takes longer than decoding a small page.
     filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
+    /// Whether pages are told apart by what they hold, since they may be turned in vain.
+    digests_pages: bool,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
     column_percent: Arc<AtomicU64>,
     /// Buffers of chunks that are decoded: memory from the system is cleared first, which costs more than
@@ -96,6 +111,7 @@ impl Line {
             filter: filter.map(Arc::new),
             pool,
             metrics,
+            digests_pages: http.pagination.is_on(),
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
             spare_buffers: Arc::default(),
         })
@@ -135,7 +151,7 @@ impl Line {
         let last_step = loop {
             let attempt = self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again);
             let Broken { fault, received } = match attempt.await? {
-                Ok(trace) => break Step::End(trace),
+                Ok(ended) => break Step::End(ended),
                 Err(broken) => broken,
             };
             reservation.shrink_to(0);
@@ -166,7 +182,7 @@ impl Line {
         reservation: &mut Reservation,
         steps: &mpsc::Sender<Step>,
         is_again: bool,
-    ) -> Result<Result<Option<RunningTrace>, Broken>> {
+    ) -> Result<Result<Ended, Broken>> {
         let asked = Instant::now();
         let mut body = match fetch.open(permit).await {
             Ok(body) => body,
@@ -178,7 +194,10 @@ impl Line {
         let taken = self.take_body(&mut body, &mut cutter, &mut trace, reservation, steps, is_again).await;
         self.metrics.fetch_time.add(asked.elapsed());
         match taken {
-            Ok(()) => Ok(Ok(trace)),
+            Ok(()) => {
+                let (link, answered_url) = body.next_page();
+                Ok(Ok(Ended { trace, link, answered_url }))
+            }
             Err(FetchError::Run(error)) => Err(error),
             Err(FetchError::Attempt(fault)) => {
                 let trace = trace.unwrap_or_else(|| trace_of(cutter.buffer()));
@@ -320,7 +339,7 @@ impl Line {
         let is_first = chunk.is_first();
         // What was cut off a larger buffer is not paid for yet; only the head of the line can come by that.
         reservation.grow_to(self.cost(chunk.capacity(), chunk.len()) + kept_bytes).await;
-        let decoded = self.start_to_decode(chunk);
+        let decoded = self.start_to_decode(chunk, self.digests_pages);
         if !is_first {
             let reservation = reservation.split_all_but(kept_bytes);
             return Ok(Decoding { decoded: Box::pin(decoded), reservation });
@@ -339,6 +358,7 @@ impl Line {
     fn start_to_decode(
         &self,
         chunk: Chunk,
+        digests: bool,
     ) -> impl Future<Output = Result<Result<Decoded, ChunkFault>>> + Send + 'static {
         let transform = Arc::clone(&self.transform);
         let filter = self.filter.clone();
@@ -348,8 +368,10 @@ impl Line {
         self.pool.run(move || {
             let begun = Instant::now();
             let body_bytes = chunk.len() as u64;
+            let digest = digests.then(|| digest_of(chunk.bytes()));
             let mut decoded = decode_through(chunk, &transform, filter.as_deref());
             if let Ok(Decoded { batch, spent, .. }) = &mut decoded {
+                batch.digest = digest;
                 learn_percent(&column_percent, batch.memory_bytes(), body_bytes);
                 keep_spare(&spare_buffers, std::mem::take(spent), transform.chunk_bytes);
             }
@@ -360,7 +382,7 @@ impl Line {
 
     /// Goes on with what is left of a chunk.
     pub(super) async fn decode_rest(&self, rest: Chunk) -> Result<Result<Decoded, ChunkFault>> {
-        self.start_to_decode(rest).await
+        self.start_to_decode(rest, false).await
     }
 }
 
@@ -378,6 +400,12 @@ async fn trace_the_rest(body: &mut Body, mut trace: RunningTrace) -> Option<Rece
     }
     let received = trace.finish();
     (received.size > 0).then_some(received)
+}
+
+fn digest_of(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = RunningDigest::default();
+    digest.update(bytes);
+    digest.finish()
 }
 
 fn trace_of(bytes: &[u8]) -> RunningTrace {

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::chains::{Chains, Outlook};
 use super::life::{Decoding, Line, Step};
 use super::verdict::{PageCounts, Tally};
 use super::{QueuedPage, StopSignal, add_metrics, ask_for_pages, begun_report, count_left, open_list};
 use crate::config::{ContractConfig, SurveyConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::model::{PageBatch, PageFault};
+use crate::model::{PageBatch, PageEnd, PageFault};
 use crate::report::{EXIT_PARTIAL, Report, Status};
 use crate::schema::{Nesting, Profile, Survey, TooManyColumns};
 use crate::sink::Spools;
@@ -29,7 +30,9 @@ pub struct Surveyor {
 #[derive(Default)]
 struct SurveyedPage {
     counts: PageCounts,
+    outlook: Outlook,
     survey: Survey,
+    /// What one of its chunks came to, which decides once its body has ended well.
     fault: Option<PageFault>,
 }
 
@@ -68,9 +71,10 @@ impl Surveyor {
             Line::new(http, transform, resources.thread_count, resources.memory_bytes, metrics, spools)?;
         let line = Arc::new(line);
         let (sender, receiver) = mpsc::channel(http.concurrency);
+        let (chains, turns) = Chains::new(&http.pagination);
         let (duplicate_count, (tally, survey)) = tokio::try_join!(
-            ask_for_pages(&line, list.requests()?, sender),
-            self.take_pages(&line, receiver, report),
+            ask_for_pages(&line, list.requests()?, turns, &http.pagination, sender),
+            self.take_pages(&line, receiver, chains, report),
         )?;
         report.pages.duplicate = duplicate_count;
         // Those behind the sample.
@@ -87,6 +91,7 @@ impl Surveyor {
         &self,
         line: &Line,
         mut queue: mpsc::Receiver<QueuedPage>,
+        chains: Chains,
         report: &mut Report,
     ) -> Result<(Tally, Survey)> {
         let record_count_max = self.config.sample.unwrap_or(u64::MAX);
@@ -94,24 +99,36 @@ impl Surveyor {
         let mut tally = Tally::default();
         let mut survey = Survey::default();
         while survey.record_count < record_count_max
-            && let Some(page) = queue.recv().await
+            && let Some(mut page) = queue.recv().await
         {
             line.budget.advance_head(page.id.ordinal);
-            let (id, shown) = (page.id, Arc::clone(&page.shown));
+            let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
             let wanted_count = record_count_max - survey.record_count;
-            let SurveyedPage { counts, survey: of_page, fault } =
-                survey_page(line, page, wanted_count, nesting).await?;
-            match fault {
-                None => {
-                    tally.count_page(report, id, &counts);
-                    self.metrics.records_written.add(of_page.record_count);
-                    survey.unite(of_page, nesting);
+            let (of_page, taken) = survey_page(line, page, wanted_count, nesting).await?;
+            let taken = taken.and_then(|end| chains.check_is_new(&mut chain, &end).map(|()| end));
+            let broken = match taken {
+                Ok(end) => {
+                    tally.count_page(report, id, &of_page.counts);
+                    self.metrics.records_written.add(of_page.survey.record_count);
+                    survey.unite(of_page.survey, nesting);
                     survey.check_columns().map_err(|error| too_many_columns(&error))?;
+                    let turned = chains.go_on(id, chain, &end);
+                    turned.map(|turned| {
+                        self.metrics.pages_listed.add(u64::from(turned.has_next));
+                        tally.count_turn(report, id, turned);
+                    })
                 }
-                Some(fault) => {
+                Err(fault) => {
+                    chains.end();
                     tracing::warn!(page = %id, url = %shown, reason = fault.reason, "page failed");
                     tally.count_fault(report, id, &shown, &fault);
+                    Ok(())
                 }
+            };
+            if let Err(broken) = broken {
+                let (next, fault) = *broken;
+                report.pages.listed += 1;
+                tally.count_fault(report, next, &shown, &fault);
             }
             self.metrics.pages_done.add(1);
         }
@@ -119,13 +136,14 @@ impl Surveyor {
     }
 }
 
-/// Takes a page, or as much of it as has so many records.
+/// Takes a page, or as much of it as has so many records: what was seen, and what it tells of the next page, or its
+/// fault.
 async fn survey_page(
     line: &Line,
     mut page: QueuedPage,
     wanted_count: u64,
     nesting: Nesting,
-) -> Result<SurveyedPage> {
+) -> Result<(SurveyedPage, Result<PageEnd, PageFault>)> {
     let mut surveyed = SurveyedPage::default();
     while let Some(step) = page.steps.recv().await {
         match step {
@@ -135,10 +153,11 @@ async fn survey_page(
                     match decoded {
                         Ok(Decoded { batch, rest, .. }) => {
                             surveyed.counts.add(&batch);
+                            surveyed.outlook.add(&batch);
                             surveyed.survey.unite(survey_of(&batch), nesting);
                             surveyed.survey.check_columns().map_err(|error| too_many_columns(&error))?;
                             if surveyed.survey.record_count >= wanted_count {
-                                return Ok(surveyed);
+                                return Ok((surveyed, Ok(PageEnd::default())));
                             }
                             if let Some(rest) = rest {
                                 next = Some(line.decode_rest(rest).await?);
@@ -152,8 +171,14 @@ async fn survey_page(
                 drop(reservation);
             }
             Step::Void => surveyed = SurveyedPage::default(),
-            Step::End(_) => return Ok(surveyed),
-            Step::Failed(fault) => return Ok(SurveyedPage { fault: Some(fault), ..surveyed }),
+            Step::End(ended) => {
+                let end = match surveyed.fault.take() {
+                    None => Ok(std::mem::take(&mut surveyed.outlook).end(ended)),
+                    Some(fault) => Err(fault),
+                };
+                return Ok((surveyed, end));
+            }
+            Step::Failed(fault) => return Ok((surveyed, Err(fault))),
         }
     }
     page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;

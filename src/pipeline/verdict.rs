@@ -1,5 +1,6 @@
 //! What a run counts besides its report, and whether it may publish. Never looks at files or pages.
 
+use super::chains::Turned;
 use crate::config::ContractConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PageBatch, PageFault, PageId};
@@ -12,6 +13,8 @@ pub(super) struct Tally {
     duplicate_key_count: u64,
     overflow_count: u64,
     records_hint: Option<(PageId, String)>,
+    /// What `--paginate auto` chose for the first chain that has ended its first page.
+    choice: Option<(PageId, String)>,
 }
 
 /// What is counted of one page, until it is complete.
@@ -65,6 +68,15 @@ impl Tally {
         self.overflow_count += page.overflow_count;
         if let (None, Some(pointer)) = (&self.records_hint, &page.records_hint) {
             self.records_hint = Some((id, pointer.clone()));
+        }
+    }
+
+    /// Counts the page that is known to follow one.
+    pub(super) fn count_turn(&mut self, report: &mut Report, id: PageId, turned: Turned) {
+        report.pages.listed += u64::from(turned.has_next);
+        if let Some(choice) = turned.choice {
+            tracing::info!(page = %id, choice, "--paginate auto");
+            self.choice.get_or_insert((id, choice));
         }
     }
 
@@ -135,6 +147,9 @@ impl Tally {
                 "the page of {id} is one object around an array of objects: --records {pointer} makes each of \
                  them a record"
             ));
+        }
+        if let Some((id, choice)) = &self.choice {
+            report.hints.push(format!("--paginate auto chose for the chain of {id}: {choice}"));
         }
         if self.duplicate_key_count > 0 {
             report.hints.push(format!(

@@ -6,9 +6,11 @@
 //! one into `columns` and `members`, `reader` reads tokens, `values` reads the lists that are summarised, `tree`
 //! reads what a text column takes, `duplicates` settles keys that stand twice. `marks` says what is asked of which
 //! field; what is not to be seen is left out while records are read, by `projection` where they are text, and by
-//! `redact` where they are rejected. `conform` holds records to a schema that is declared, `locate` finds a value by its keys. Where a `filter` is asked for,
-//! `filtered` runs it before records are decoded.
+//! `redact` where they are rejected. `conform` holds records to a schema that is declared. Where a `filter` is asked for,
+//! `filtered` runs it before records are decoded. `locate` finds a value by its keys, and `beside` what a page says of
+//! itself beside its records.
 
+mod beside;
 mod chunk;
 mod columns;
 mod conform;

@@ -3,6 +3,7 @@
 //! A fault inside a record rejects that record. A fault that loses the boundary between records fails
 //! the page, and then none of its records counts.
 
+use super::beside::beside_at;
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::{Conformed, Difference, conform, fits};
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
@@ -15,7 +16,7 @@ use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
 use super::walk::{Next, Walk};
 use crate::config::{RejectsRaw, TransformConfig};
-use crate::model::{FieldFeatures, Loss, PageBatch, PageFault, RawRecord, Received, Reject};
+use crate::model::{Beside, FieldFeatures, Loss, PageBatch, PageFault, RawRecord, Received, Reject};
 use crate::pointer;
 use crate::schema::{DeclaredSchema, Kinds, SchemaContract};
 
@@ -211,6 +212,8 @@ struct Records<'a> {
     rejects: Vec<Reject>,
     /// Bytes of memory that they hold.
     reject_bytes: usize,
+    looked_at: &'a [Vec<String>],
+    beside: Vec<(usize, Beside)>,
     /// Index of the record that is next.
     index: u64,
     /// Up to here the bytes outside records are known to be UTF-8.
@@ -250,6 +253,8 @@ impl<'a> Records<'a> {
             rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
+            looked_at: &config.looked_at,
+            beside: Vec::new(),
             index: 0,
             utf8_checked_to: start,
         }
@@ -281,7 +286,9 @@ impl<'a> Records<'a> {
             match walk.lead(&mut reader, self.end.is_last())? {
                 Next::Record => {}
                 Next::Foreign => {
+                    let start = reader.position();
                     reader.skip_value()?;
+                    self.look_beside(&walk, reader.taken_since(start));
                     walk.pass()?;
                     continue;
                 }
@@ -314,6 +321,22 @@ impl<'a> Records<'a> {
         }
         self.check_utf8_up_to(self.bytes.len())?;
         Ok(None)
+    }
+
+    /// Keeps what is wanted of a value beside the records.
+    fn look_beside(&mut self, walk: &Walk, value: &[u8]) {
+        for (place, pointer) in self.looked_at.iter().enumerate() {
+            let mut rest = &pointer[..];
+            let leads_on = walk.keys().all(|key| {
+                let is_on_the_way = rest.first().is_some_and(|wanted| wanted == key);
+                rest = rest.get(1..).unwrap_or_default();
+                is_on_the_way
+            });
+            if let Some(found) = leads_on.then(|| beside_at(value, rest)).flatten() {
+                self.beside.retain(|(other, _)| *other != place);
+                self.beside.push((place, found));
+            }
+        }
     }
 
     /// Whether the batch should take no record more.
@@ -684,6 +707,8 @@ impl<'a> Records<'a> {
             duplicate_key_count: duplicate_key_count + filtered_key_count,
             overflow_count,
             records_hint,
+            beside: self.beside,
+            digest: None,
         }
     }
 }

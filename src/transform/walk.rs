@@ -16,6 +16,8 @@ pub(super) struct Walk {
     /// The objects and arrays that lead to the records, outermost first.
     levels: Vec<Level>,
     spot: Spot,
+    /// The key, or the index, of the value of the innermost level that was met last.
+    key: String,
     /// Where the document began, counted from the beginning of the chunk; one that began before wraps around.
     document_start: usize,
 }
@@ -75,7 +77,7 @@ enum Spot {
 impl Walk {
     /// A walk that stands before the first document.
     pub(super) fn new(layout: WalkedLayout) -> Self {
-        Self { layout, levels: Vec::new(), spot: Spot::Between, document_start: 0 }
+        Self { layout, levels: Vec::new(), spot: Spot::Between, key: String::new(), document_start: 0 }
     }
 
     /// Whether the records are documents of their own, so that the end of the page may cut one.
@@ -171,6 +173,13 @@ impl Walk {
         self.document_start = self.document_start.wrapping_sub(cut_bytes);
     }
 
+    /// The keys that lead to the value that the walk stands before, and which is no record.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        let depth = self.levels.len();
+        let above = self.tokens().iter().take(depth.saturating_sub(1)).map(String::as_str);
+        above.chain((depth > 0).then_some(&*self.key))
+    }
+
     /// Whether the value that the walk stands before is no record.
     pub(super) fn is_before_foreign(&self) -> bool {
         self.spot == Spot::Foreign
@@ -223,13 +232,15 @@ impl Walk {
             reader.bump();
             return self.end_level();
         }
-        let token = &self.tokens()[depth - 1];
+        let token = self.tokens()[depth - 1].clone();
         let is_wanted = if is_object {
             if reader.peek_token() != Some(b'"') {
                 return Err(reader.expected("a key in quotes"));
             }
             let position = reader.position();
-            let is_wanted = *reader.string()? == *token.as_bytes();
+            let key = reader.string()?;
+            let is_wanted = *key == *token.as_bytes();
+            self.key = String::from_utf8_lossy(&key).into_owned();
             reader.take_colon()?;
             if is_wanted && is_found {
                 // The last one would win, but the first one's records are taken already.
@@ -238,7 +249,8 @@ impl Walk {
             }
             is_wanted
         } else {
-            *token == index.to_string()
+            self.key = index.to_string();
+            self.key == token
         };
         self.spot = if is_wanted { Spot::Value } else { Spot::Foreign };
         Ok(())

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -141,4 +142,61 @@ impl Held {
 pub(crate) fn closed_origin() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// An API that answers each target (path and query) with what a function makes of it.
+pub(crate) struct Api {
+    pub(crate) origin: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Api {
+    /// The answer is a head without its first line and its length, each line ended, and a body.
+    pub(crate) fn new(answer: impl Fn(&str) -> (String, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (answer, log) = (Arc::new(answer), Arc::clone(&asked));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+                thread::spawn(move || {
+                    let Some(target) = read_target(&mut stream) else { return };
+                    log.lock().unwrap().push(target.clone());
+                    let (head, body) = answer(&target);
+                    let length = body.len();
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n{head}\r\n"
+                    );
+                    let _ =
+                        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+                });
+            }
+        });
+        Self { origin, asked }
+    }
+
+    /// The targets that were asked for, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// A folder with a list of `targets` of this API.
+    pub(crate) fn site(&self, targets: &[&str]) -> Folder {
+        let site = Folder::new();
+        let lines: String = targets.iter().map(|target| format!("{}{target}\n", self.origin)).collect();
+        site.write("urls.txt", lines);
+        site
+    }
+}
+
+fn read_target(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read(&mut byte).ok().filter(|read| *read == 1)?;
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()?.split(' ').nth(1).map(ToOwned::to_owned)
 }
