@@ -3,7 +3,10 @@
 //! Nothing here parses a command line or reads an environment: `cli.rs` fills these structs, a test
 //! or another program may as well.
 
+mod netrc;
 mod projection;
+mod request;
+mod secret;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +16,10 @@ use crate::calendar::Day;
 use crate::pointer;
 use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType, Nesting, SchemaContract};
 
+pub use netrc::Netrc;
 pub use projection::{HashKey, Projection, RejectsRaw};
+pub use request::{ClientAuth, Header, Login, Method, OAuth2Config, RequestConfig, TlsConfig};
+pub use secret::Secret;
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -85,6 +91,8 @@ pub struct HttpConfig {
     pub retry: RetryConfig,
     /// Cap on the decompressed bytes of one page; a bomb ends here.
     pub page_bytes_max: u64,
+    /// What is sent with the requests.
+    pub request: RequestConfig,
 }
 
 impl Default for HttpConfig {
@@ -96,6 +104,7 @@ impl Default for HttpConfig {
             max_time: None,
             retry: RetryConfig::default(),
             page_bytes_max: 8 << 30,
+            request: RequestConfig::default(),
         }
     }
 }
