@@ -116,7 +116,7 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
     let http = http_of(&args.http, &args.input, warnings)?;
     Ok(Config {
         transform,
-        input: input_of(args.input)?,
+        input: input_of(args.input, &args.http)?,
         http,
         contract: ContractConfig {
             strict: args.strict,
@@ -140,20 +140,28 @@ fn survey_of(args: SchemaArgs, warnings: &mut Vec<String>) -> Result<SurveyConfi
     let http = http_of(&args.http, &args.input, warnings)?;
     Ok(SurveyConfig {
         transform: transform_of(args.parsing, args.fields, args.features, args.resources.memory)?,
-        input: input_of(args.input)?,
+        input: input_of(args.input, &args.http)?,
         http,
         resources: resources_of(&args.resources),
         sample: args.sample,
     })
 }
 
-fn input_of(args: InputArgs) -> Result<InputConfig, Error> {
+fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
     if args.urls.is_none() && args.url.is_empty() {
         return Err(Error::usage(
             "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
         ));
     }
-    Ok(InputConfig { urls_file: args.urls, urls: args.url, as_of: args.as_of, redact: args.redact })
+    let (method, body) = requests::method_of(http)?;
+    Ok(InputConfig {
+        urls_file: args.urls,
+        urls: args.url,
+        as_of: args.as_of,
+        method,
+        body,
+        redact: args.redact,
+    })
 }
 
 fn http_of(args: &HttpArgs, input: &InputArgs, warnings: &mut Vec<String>) -> Result<HttpConfig, Error> {

@@ -72,6 +72,10 @@ pub struct InputConfig {
     pub urls: Vec<String>,
     /// The day that `{date:...}` stands for; today in UTC when `None`.
     pub as_of: Option<Day>,
+    /// How pages are asked for where their line does not say it.
+    pub method: Method,
+    /// What is sent with a POST where its line does not say it.
+    pub body: Option<Secret>,
     /// Query keys whose values are hidden, beside the built-in ones.
     pub redact: Vec<String>,
 }

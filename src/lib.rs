@@ -42,7 +42,7 @@
 //! # Deliberately absent
 //!
 //! The library prints nothing and installs no globals. It measures time but decides nothing by it, but for
-//! timeouts, `Retry-After` and the day of `{date:...}`. Of the environment it reads what its parts read: the
+//! timeouts, `Retry-After`, the life of a token and the day of `{date:...}`. Of the environment it reads what its parts read: the
 //! proxy variables and the folder for temporary files. There is no
 //! plug-in interface for stages and no second way from bytes to columns. `unsafe` is forbidden.
 //!

@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use etl::calendar::Day;
 use etl::config::{
-    Feature, FieldPath, HttpConfig, Limit, ResourceConfig, RetryConfig, RowGroupConfig, ValuesField,
+    Feature, FieldPath, HttpConfig, Limit, Method, ResourceConfig, RetryConfig, RowGroupConfig, ValuesField,
 };
 use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
 
@@ -194,7 +194,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, help_heading = "Input")]
     pub(super) as_of: Option<Day>,
 
-    /// Query key whose value is hidden wherever a URL is shown; may be repeated
+    /// Query key whose value is hidden wherever a URL is shown, and header that is a secret; may be repeated
     #[arg(long, value_name = "NAME", help_heading = "Operations")]
     pub(super) redact: Vec<String>,
 }
@@ -249,8 +249,8 @@ pub(super) struct HttpArgs {
     #[arg(long = "oauth2", value_name = "FILE", help_heading = "Requests")]
     pub(super) oauth2: Option<PathBuf>,
 
-    /// How pages are asked for; a POST is retried as a GET is [default: get, or post with --body]
-    #[arg(long, value_enum, ignore_case = true, help_heading = "Requests")]
+    /// How pages are asked for; a POST is retried as a GET is [default: GET, or POST with --body]
+    #[arg(long, value_name = "GET|POST", value_parser = parse_method, help_heading = "Requests")]
     pub(super) method: Option<MethodName>,
 
     /// File with the body of a POST, sent as application/json unless -H says otherwise
@@ -278,12 +278,9 @@ pub(super) struct HttpArgs {
     pub(super) key: Option<PathBuf>,
 }
 
-/// How a page is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum MethodName {
-    Get,
-    Post,
-}
+/// A method by its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MethodName(pub(super) Method);
 
 /// How bodies become records.
 #[derive(Debug, clap::Args)]
@@ -483,6 +480,10 @@ pub(super) struct FeatureList(pub(super) Vec<Feature>);
 
 fn parse_day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "expected a day such as 2026-01-31".to_owned())
+}
+
+fn parse_method(text: &str) -> Result<MethodName, String> {
+    Method::from_name(text).map(MethodName).ok_or_else(|| "expected GET or POST".to_owned())
 }
 
 fn parse_memory(text: &str) -> Result<u64, String> {

@@ -28,21 +28,30 @@ pub(super) fn request_of(
     warnings: &mut Vec<String>,
 ) -> Result<RequestConfig, Error> {
     let mut files = Files { warnings };
-    let body = args.body.as_deref().map(|body| files.body(body)).transpose()?;
-    let method = match (args.method, &body) {
-        (Some(MethodName::Get), _) | (None, None) => Method::Get,
-        (Some(MethodName::Post), _) | (None, Some(_)) => Method::Post,
-    };
     let config = RequestConfig {
         headers: headers_of(args, redaction, &mut files)?,
         login: login_of(args, &mut files)?,
-        method,
-        body,
         proxy: args.proxy.as_deref().map(parse_proxy).transpose()?,
         tls: tls_of(args, &mut files)?,
     };
     config.check().map_err(Error::usage)?;
     Ok(config)
+}
+
+/// Reads how pages are asked for whose lines do not say it.
+pub(super) fn method_of(args: &HttpArgs) -> Result<(Method, Option<Secret>), Error> {
+    let Some(given) = &args.body else {
+        let method = args.method.map_or(Method::Get, |MethodName(method)| method);
+        return Ok((method, None));
+    };
+    if let Some(MethodName(Method::Get)) = args.method {
+        return Err(Error::usage("--body: expected --method POST, for a GET has no body"));
+    }
+    let Some(path) = given.strip_prefix('@') else {
+        return Err(Error::usage("--body: expected @FILE, got something else; put the body into a file"));
+    };
+    let (body, _) = read("--body", Path::new(path), BODY_BYTES_MAX)?;
+    Ok((Method::Post, Some(Secret::new(body))))
 }
 
 fn headers_of(args: &HttpArgs, redaction: &Redaction, files: &mut Files<'_>) -> Result<Vec<Header>, Error> {
@@ -61,16 +70,11 @@ fn headers_of(args: &HttpArgs, redaction: &Redaction, files: &mut Files<'_>) -> 
             headers.push(header);
             continue;
         };
-        let text = files.secret_text("-H/--header", Path::new(path))?;
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
-            headers.push(
-                Header::parse(line)
-                    .map_err(|fault| Error::usage(format!("-H/--header: {path}:{}: {fault}", index + 1)))?,
-            );
+        let of_file = headers_in(Path::new(path))?;
+        if of_file.0.iter().any(|header| redaction.hides_header(header.name())) {
+            files.warn_if_open("-H/--header", Path::new(path), &of_file.1);
         }
+        headers.extend(of_file.0);
     }
     if let Some(user_agent) = &args.user_agent
         && headers.iter().all(|header| header.name() != "user-agent")
@@ -80,6 +84,22 @@ fn headers_of(args: &HttpArgs, redaction: &Redaction, files: &mut Files<'_>) -> 
         headers.push(header);
     }
     Ok(headers)
+}
+
+/// The headers in a file, one a line.
+fn headers_in(path: &Path) -> Result<(Vec<Header>, Metadata), Error> {
+    let (bytes, metadata) = read("-H/--header", path, FILE_BYTES_MAX)?;
+    let mut headers = Vec::new();
+    for (index, line) in text_of("-H/--header", path, bytes)?.lines().enumerate() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let header = Header::parse(line).map_err(|fault| {
+            Error::usage(format!("-H/--header: {}:{}: {fault}", path.display(), index + 1))
+        })?;
+        headers.push(header);
+    }
+    Ok((headers, metadata))
 }
 
 /// clap lets at most one of them be given.
@@ -168,10 +188,13 @@ fn tls_of(args: &HttpArgs, files: &mut Files<'_>) -> Result<TlsConfig, Error> {
         None => None,
         Some(cert) => {
             // A file may hold both.
-            let mut pem = files.secret("--cert", cert, args.key.is_none())?;
+            let mut pem = match &args.key {
+                Some(_) => read("--cert", cert, FILE_BYTES_MAX)?.0,
+                None => files.secret("--cert", cert)?,
+            };
             if let Some(key) = &args.key {
                 pem.push(b'\n');
-                pem.extend(files.secret("--key", key, true)?);
+                pem.extend(files.secret("--key", key)?);
             }
             Some(Secret::new(pem))
         }
@@ -185,29 +208,28 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn body(&mut self, given: &str) -> Result<Secret, Error> {
-        let Some(path) = given.strip_prefix('@') else {
-            return Err(Error::usage("--body: expected @FILE, got something else; put the body into a file"));
-        };
-        read("--body", Path::new(path), BODY_BYTES_MAX).map(|(bytes, _)| Secret::new(bytes))
-    }
-
-    fn secret(&mut self, option: &str, path: &Path, is_secret: bool) -> Result<Vec<u8>, Error> {
+    fn secret(&mut self, option: &str, path: &Path) -> Result<Vec<u8>, Error> {
         let (bytes, metadata) = read(option, path, FILE_BYTES_MAX)?;
-        if is_secret && is_open_to_all(&metadata) {
-            self.warnings.push(format!(
-                "{option}: every user of this machine can read {}; chmod o-r it",
-                path.display()
-            ));
-        }
+        self.warn_if_open(option, path, &metadata);
         Ok(bytes)
     }
 
     fn secret_text(&mut self, option: &str, path: &Path) -> Result<String, Error> {
-        String::from_utf8(self.secret(option, path, true)?).map_err(|_| {
-            Error::usage(format!("{option}: expected UTF-8 in {}, got bytes that are not", path.display()))
-        })
+        self.secret(option, path).and_then(|bytes| text_of(option, path, bytes))
     }
+
+    fn warn_if_open(&mut self, option: &str, path: &Path, metadata: &Metadata) {
+        if is_open_to_all(metadata) {
+            let path = path.display();
+            self.warnings.push(format!("{option}: every user of this machine can read {path}; chmod o-r it"));
+        }
+    }
+}
+
+fn text_of(option: &str, path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|_| {
+        Error::usage(format!("{option}: expected UTF-8 in {}, got bytes that are not", path.display()))
+    })
 }
 
 fn read(option: &str, path: &Path, bytes_max: u64) -> Result<(Vec<u8>, Metadata), Error> {

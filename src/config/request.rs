@@ -29,10 +29,6 @@ pub struct RequestConfig {
     pub headers: Vec<Header>,
     /// Who asks.
     pub login: Login,
-    /// How it is asked.
-    pub method: Method,
-    /// What is sent with a POST.
-    pub body: Option<Secret>,
     /// The proxy of all requests; those that the environment names where there is none. Without userinfo.
     pub proxy: Option<Url>,
     /// Who is trusted, and what is shown to them.
@@ -43,9 +39,6 @@ impl RequestConfig {
     /// # Errors
     /// What contradicts what, in words.
     pub fn check(&self) -> Result<(), String> {
-        if self.method == Method::Get && self.body.is_some() {
-            return Err("--body: expected --method POST, for a GET has no body".to_owned());
-        }
         let login = match &self.login {
             Login::None => return Ok(()),
             Login::Bearer(token) => {
@@ -243,15 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn only_one_authorization_is_sent_and_a_body_with_a_post_alone() {
+    fn only_one_authorization_is_sent() {
         let headers = vec![Header::known("Authorization", "Basic eA==")];
         let bearer = Login::Bearer(Secret::new("t"));
         assert!(RequestConfig { headers: headers.clone(), ..RequestConfig::default() }.check().is_ok());
         assert!(RequestConfig { login: bearer.clone(), ..RequestConfig::default() }.check().is_ok());
         let both = RequestConfig { headers, login: bearer, ..RequestConfig::default() };
         assert!(both.check().unwrap_err().contains("-H and --bearer-file"));
-        let body = RequestConfig { body: Some(Secret::new("{}")), ..RequestConfig::default() };
-        assert!(body.check().is_err());
-        assert!(RequestConfig { method: Method::Post, ..body }.check().is_ok());
+        let login = Login::Bearer(Secret::new("two words"));
+        assert!(RequestConfig { login, ..RequestConfig::default() }.check().is_err());
     }
 }

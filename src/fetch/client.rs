@@ -18,7 +18,7 @@ use url::Url;
 
 use super::answer;
 use super::body::{BodyHead, Source};
-use super::credentials::{body_for, headers_for, method_of, wants_token};
+use super::credentials::{body_for, headers_for, wants_token};
 use super::decompress::{self, Coding};
 use super::oauth::{self, GRANT_BYTES_MAX, Grant, Token, Tokens};
 use super::redirect::{Hop, is_redirect};
@@ -121,7 +121,7 @@ impl HttpClient {
         ask: &Ask,
         attempts: &mut Attempts<'_>,
     ) -> Result<(Response, Url), AttemptFault> {
-        let mut hop = Hop::first(url, method_of(&self.config.request, ask), ask);
+        let mut hop = Hop::first(url, ask);
         for _ in 0..=REDIRECT_COUNT_MAX {
             let response = self.send(&hop, ask, attempts).await?;
             let status = response.status();
@@ -167,7 +167,7 @@ impl HttpClient {
     fn request(&self, hop: &Hop, ask: &Ask, token: Option<&Token>) -> Result<RequestBuilder, AttemptFault> {
         let config = &self.config.request;
         let headers = headers_for(config, ask, hop, token.map(Token::text));
-        let body = body_for(config, ask, hop);
+        let body = body_for(ask, hop);
         self.builder(&hop.url, hop.method, hop.is_home, &headers, body)
     }
 

@@ -15,17 +15,10 @@ const EVERYWHERE: [&str; 2] = ["accept", "user-agent"];
 const AUTHORIZATION: &str = "authorization";
 const CONTENT_TYPE: &str = "content-type";
 
-/// How a page is asked for.
-pub(super) fn method_of(config: &RequestConfig, ask: &Ask) -> Method {
-    ask.own().method.unwrap_or(config.method)
-}
-
 /// The body that goes with this request.
-pub(super) fn body_for<'a>(config: &'a RequestConfig, ask: &'a Ask, hop: &Hop) -> Option<&'a Secret> {
-    match hop.method {
-        Method::Post if hop.is_home => ask.own().body.as_ref().or(config.body.as_ref()),
-        _ => None,
-    }
+pub(super) fn body_for<'a>(ask: &'a Ask, hop: &Hop) -> Option<&'a Secret> {
+    let is_sent = hop.method == Method::Post && hop.is_home;
+    ask.own().body.as_ref().filter(|_| is_sent)
 }
 
 /// Whether the request goes with a token that must be had first.
@@ -50,8 +43,8 @@ pub(super) fn headers_for(
         return given.filter(|header| EVERYWHERE.contains(&header.name())).cloned().collect();
     }
     let mut headers: Vec<Header> = given.cloned().collect();
-    let body = body_for(config, ask, hop);
-    if body.is_none() && method_of(config, ask) == Method::Post {
+    let body = body_for(ask, hop);
+    if body.is_none() && ask.own().method == Method::Post {
         // What described the body goes with it.
         headers.retain(|header| !header.name().starts_with("content-"));
     }
@@ -134,13 +127,12 @@ mod tests {
     fn ask(url: &str, own: PageOptions) -> (Ask, Hop) {
         let url = Url::parse(url).unwrap();
         let ask = Ask::new(&Location::Http(url.clone()), Arc::new(own)).unwrap();
-        let hop = Hop::first(&url, Method::Get, &ask);
+        let hop = Hop::first(&url, &ask);
         (ask, hop)
     }
 
     fn sent(config: &RequestConfig, url: &str, own: PageOptions) -> Vec<String> {
         let (ask, hop) = ask(url, own);
-        let hop = Hop { method: method_of(config, &ask), ..hop };
         let show = |header: &Header| {
             format!("{}: {}", header.name(), String::from_utf8_lossy(header.value().bytes()))
         };
@@ -178,15 +170,16 @@ mod tests {
 
     #[test]
     fn body_is_json_unless_a_header_says_otherwise_and_goes_with_a_post_alone() {
-        let body = Some(Secret::new("{}"));
-        let config = RequestConfig { method: Method::Post, body, ..RequestConfig::default() };
-        assert_eq!(sent(&config, "http://h/", PageOptions::default()), ["content-type: application/json"]);
-        let own = PageOptions { headers: headers(&["Content-Type: text/x"]), ..PageOptions::default() };
+        let config = RequestConfig::default();
+        let post =
+            PageOptions { method: Method::Post, body: Some(Secret::new("{}")), ..PageOptions::default() };
+        assert_eq!(sent(&config, "http://h/", post.clone()), ["content-type: application/json"]);
+        let own = PageOptions { headers: headers(&["Content-Type: text/x"]), ..post.clone() };
         assert_eq!(sent(&config, "http://h/", own.clone()), ["content-type: text/x"]);
         let (asked, hop) = ask("http://h/", own);
+        let hop = Hop { method: Method::Get, ..hop };
         assert!(headers_for(&config, &asked, &hop, None).is_empty(), "a redirect made it a GET");
-        let own = PageOptions { method: Some(Method::Get), ..PageOptions::default() };
-        assert!(sent(&config, "http://h/", own).is_empty());
+        assert!(sent(&config, "http://h/", PageOptions { method: Method::Get, ..post }).is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::redact::Redaction;
 use super::spool;
 use super::template::Template;
 use crate::calendar::Day;
-use crate::config::{InputConfig, Method};
+use crate::config::InputConfig;
 use crate::digest::RunningDigest;
 use crate::error::{Error, Result};
 use crate::model::{Ask, Location, PageId, PageOptions, PageRequest};
@@ -62,6 +62,11 @@ impl UrlList {
             list_folder: absolute(folder),
             working_folder: absolute(Path::new(".")),
             redaction: Redaction::new(&config.redact),
+            defaults: Arc::new(PageOptions {
+                method: config.method,
+                headers: Vec::new(),
+                body: config.body.clone(),
+            }),
         };
         let mut lines = Lines::new(name, source, &config.urls);
         let mut listed = 0_u64;
@@ -181,7 +186,7 @@ impl Requests {
         };
         let (template, options) = self.grammar.read(&line).map_err(|_| self.lines.changed())?;
         add_to_digest(&mut self.running_digest, &template, &options, &self.grammar.redaction);
-        self.current = Some(Expanding { line, template, options: Arc::new(options), next: 0 });
+        self.current = Some(Expanding { line, template, options, next: 0 });
         Ok(true)
     }
 }
@@ -206,6 +211,8 @@ struct Grammar {
     list_folder: PathBuf,
     working_folder: PathBuf,
     redaction: Redaction,
+    /// What belongs to pages whose lines say nothing more than their URL.
+    defaults: Arc<PageOptions>,
 }
 
 #[derive(Debug)]
@@ -215,23 +222,27 @@ struct Target {
 }
 
 impl Grammar {
-    fn read(&self, line: &Line) -> Result<(Template, PageOptions), String> {
-        let Entry { url, options } = Entry::parse(&line.text)?;
-        Ok((Template::parse(&url, self.as_of)?, options))
+    fn read(&self, line: &Line) -> Result<(Template, Arc<PageOptions>), String> {
+        let Entry { url, own } = Entry::parse(&line.text, &self.defaults)?;
+        let template = Template::parse(&url, self.as_of)?;
+        Ok((template, own.map_or_else(|| Arc::clone(&self.defaults), Arc::new)))
     }
 
-    fn check(&self, line: &Line) -> Result<(Template, PageOptions), String> {
+    fn check(&self, line: &Line) -> Result<(Template, Arc<PageOptions>), String> {
         if line.argument > 0 && is_object(&line.text) {
             // What it may hold is not for a command line, which every user of the machine can see.
             return Err("expected a URL or a path, got an object; put it into the list (--urls)".to_owned());
         }
         let (template, options) = self.read(line)?;
-        let options = Arc::new(options);
+        let says_more = !Arc::ptr_eq(&options, &self.defaults);
         for index in template.doubtful().chain([template.count() - 1]) {
             let target = self.resolve(&template.text(index), line.argument > 0)?;
+            if says_more && matches!(target.location, Location::File(_)) {
+                return Err("expected an http or https URL beside method, headers or body, got a file".into());
+            }
             Ask::new(&target.location, Arc::clone(&options))?;
         }
-        Ok((template, Arc::unwrap_or_clone(options)))
+        Ok((template, options))
     }
 
     fn resolve(&self, text: &str, is_argument: bool) -> Result<Target, String> {
@@ -314,9 +325,10 @@ fn add_options(digest: &mut RunningDigest, options: &PageOptions, has_value: imp
         digest.update(&(bytes.len() as u64).to_le_bytes());
         digest.update(bytes);
     };
-    if let Some(method) = options.method.filter(|method| *method != Method::default()) {
-        add(b'm', method.name().as_bytes());
+    if *options == PageOptions::default() {
+        return;
     }
+    add(b'm', options.method.name().as_bytes());
     for header in &options.headers {
         add(b'h', header.name().as_bytes());
         if has_value(header.name()) {

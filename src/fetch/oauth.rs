@@ -297,10 +297,10 @@ mod tests {
 
     #[test]
     fn question_is_the_one_of_the_standard() {
-        let (headers, form) = question(&config(ClientAuth::Basic));
+        let (headers, body) = question(&config(ClientAuth::Basic));
         let form = |form: &Secret| String::from_utf8(form.bytes().to_vec()).unwrap();
         let asked = "grant_type=client_credentials&scope=read+logs&audience=api";
-        assert_eq!(form(&question(&config(ClientAuth::Basic)).1), asked);
+        assert_eq!(form(&body), asked);
         // my+id:s%3A1%26%25
         assert_eq!(headers[2], Header::known("authorization", "Basic bXkraWQ6cyUzQTElMjYlMjU="));
         let (headers, body) = question(&config(ClientAuth::Body));

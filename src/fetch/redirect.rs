@@ -21,13 +21,13 @@ pub(super) struct Hop {
 
 impl Hop {
     /// The first request for a page.
-    pub(super) fn first(url: &Url, method: Method, ask: &Ask) -> Self {
+    pub(super) fn first(url: &Url, ask: &Ask) -> Self {
         let mut url = url.clone();
         // Both fail only for URLs without a host, which have no userinfo.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let is_home = ask.is_home(&url);
-        Self { url, method, is_home }
+        Self { url, method: ask.own().method, is_home }
     }
 
     /// The request that an answer to this one asks for.
@@ -46,7 +46,7 @@ impl Hop {
                 .to_owned());
         }
         let method = if is_repeated { self.method } else { Method::Get };
-        Ok(Self { is_home, ..Self::first(&to, method, ask) })
+        Ok(Self { is_home, method, ..Self::first(&to, ask) })
     }
 }
 
@@ -70,19 +70,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::Location;
+    use crate::model::{Location, PageOptions};
 
-    fn ask(url: &str) -> Ask {
-        Ask::new(&Location::Http(Url::parse(url).unwrap()), Arc::default()).unwrap()
-    }
-
-    fn first(url: &str, method: Method) -> Hop {
-        Hop::first(&Url::parse(url).unwrap(), method, &ask(url))
+    fn first(url: &str, method: Method) -> (Hop, Ask) {
+        let url = Url::parse(url).unwrap();
+        let options = PageOptions { method, ..PageOptions::default() };
+        let ask = Ask::new(&Location::Http(url.clone()), Arc::new(options)).unwrap();
+        (Hop::first(&url, &ask), ask)
     }
 
     fn target(from: &str, location: &str) -> Result<String, String> {
-        let hop = first(from, Method::Get).redirected(302, location.as_bytes(), &ask(from))?;
-        Ok(hop.url.into())
+        let (hop, ask) = first(from, Method::Get);
+        Ok(hop.redirected(302, location.as_bytes(), &ask)?.url.into())
     }
 
     #[test]
@@ -99,14 +98,13 @@ mod tests {
             assert!(target("http://h/", location).unwrap_err().starts_with("expected a Location with http"));
         }
         assert!(target("http://h/", "http://").unwrap_err().starts_with("its Location is no URL"));
-        let hop = first("http://h/", Method::Get);
-        assert!(hop.redirected(302, b"\xff", &ask("http://h/")).is_err());
+        let (hop, ask) = first("http://h/", Method::Get);
+        assert!(hop.redirected(302, b"\xff", &ask).is_err());
     }
 
     #[test]
     fn home_is_left_for_good_and_userinfo_is_never_taken_from_a_server() {
-        let ask = ask("http://u:p@h/a");
-        let start = first("http://u:p@h/a", Method::Get);
+        let (start, ask) = first("http://u:p@h/a", Method::Get);
         assert!(start.is_home);
         for (location, is_home) in [
             ("/b", true),
@@ -128,8 +126,8 @@ mod tests {
 
     #[test]
     fn post_becomes_a_get_or_is_repeated_at_home_alone() {
-        let ask = ask("http://h/");
-        let post = first("http://h/", Method::Post);
+        let (post, ask) = first("http://h/", Method::Post);
+        let (get, _) = first("http://h/", Method::Get);
         for status in [301, 302, 303] {
             for location in ["/b", "http://o/b"] {
                 let hop = post.redirected(status, location.as_bytes(), &ask).unwrap();
@@ -139,7 +137,6 @@ mod tests {
         for status in [307, 308] {
             assert_eq!(post.redirected(status, b"/b", &ask).unwrap().method, Method::Post);
             assert!(post.redirected(status, b"http://o/b", &ask).unwrap_err().contains("another origin"));
-            let get = first("http://h/", Method::Get);
             assert_eq!(get.redirected(status, b"http://o/b", &ask).unwrap().method, Method::Get);
         }
     }

@@ -19,14 +19,14 @@ pub struct Ask {
     own: Arc<PageOptions>,
 }
 
-/// What a line of the list says of its pages beside their URL.
+/// What belongs to a page beside its URL; another page where it is another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageOptions {
-    /// Instead of that of all pages.
-    pub method: Option<Method>,
-    /// Instead of those of all pages that have their names, and beside the others.
+    /// How it is asked for.
+    pub method: Method,
+    /// Headers instead of those of all pages that have their names, and beside the others.
     pub headers: Vec<Header>,
-    /// Instead of that of all pages.
+    /// What is sent with a POST.
     pub body: Option<Secret>,
 }
 
@@ -34,16 +34,9 @@ impl Ask {
     /// How a page that the list names is asked for. Userinfo in its URL are credentials for its origin.
     ///
     /// # Errors
-    /// What contradicts what, in words.
+    /// It brings two credentials.
     pub fn new(location: &Location, own: Arc<PageOptions>) -> Result<Self, String> {
-        let Location::Http(url) = location else {
-            if *own != PageOptions::default() {
-                return Err(
-                    "expected an http or https URL beside method, headers or body, got a file".to_owned()
-                );
-            }
-            return Ok(Self { home: None, userinfo: None, own });
-        };
+        let Location::Http(url) = location else { return Ok(Self { home: None, userinfo: None, own }) };
         let has_userinfo = !url.username().is_empty() || url.password().is_some();
         if has_userinfo && own.headers.iter().any(|header| header.name() == "authorization") {
             return Err(
@@ -66,7 +59,7 @@ impl Ask {
         self.userinfo.as_ref()
     }
 
-    /// What its line says.
+    /// What belongs to it.
     pub fn own(&self) -> &PageOptions {
         &self.own
     }
@@ -94,12 +87,11 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn two_credentials_are_refused() {
         let own =
             PageOptions { headers: vec![Header::known("Authorization", "x")], ..PageOptions::default() };
         let own = Arc::new(own);
         assert!(Ask::new(&Location::Http(url("http://h")), Arc::clone(&own)).is_ok());
-        assert!(Ask::new(&Location::Http(url("http://u@h")), Arc::clone(&own)).is_err());
-        assert!(Ask::new(&Location::File("/a".into()), own).is_err());
+        assert!(Ask::new(&Location::Http(url("http://u@h")), own).is_err());
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use etl::budget::ByteBudget;
 use etl::config::{HttpConfig, RetryConfig};
 use etl::cpu::CpuPool;
+use etl::error::Error;
 use etl::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher};
 use etl::metrics::Metrics;
 use etl::model::{Ask, DeclaredForm, Location, PageFault, PageId, PageOptions, PageRequest, Received};
@@ -103,13 +104,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(config: &HttpConfig) -> Self {
+        Self::try_new(config).unwrap()
+    }
+
+    pub(crate) fn try_new(config: &HttpConfig) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::default());
         let folder = tempfile::tempdir().unwrap();
         let spools = LocalOutput::lock(&folder.path().join("out.parquet"), None).unwrap().spools();
         let backlog = BacklogRoom { budget: ByteBudget::new(64 * MIB), memory_bytes_max: MIB, spools };
         let pool = CpuPool::new(1).unwrap();
-        let fetcher = Fetcher::new(config, backlog, Arc::clone(&metrics), pool).unwrap().with_seed(7);
-        Self { fetcher, metrics, permits: Arc::new(Semaphore::new(1000)), _folder: folder }
+        let fetcher = Fetcher::new(config, backlog, Arc::clone(&metrics), pool)?.with_seed(7);
+        Ok(Self { fetcher, metrics, permits: Arc::new(Semaphore::new(1000)), _folder: folder })
     }
 
     pub(crate) fn permit(&self) -> OwnedSemaphorePermit {

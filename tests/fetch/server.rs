@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -109,7 +109,7 @@ async fn serve(
 }
 
 /// A head, and the body behind it if its length is given.
-async fn read_request(connection: &mut TcpStream) -> Option<String> {
+pub(crate) async fn read_request(connection: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(connection.read_u8().await.ok()?);
