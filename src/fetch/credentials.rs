@@ -186,7 +186,7 @@ mod tests {
     fn origin_elsewhere_is_told_nothing() {
         let given =
             headers(&["Accept: a/b", "User-Agent: me", "X-Tenant: t", "Cookie: c", "Authorization: a"]);
-        let config = RequestConfig { headers: given.clone(), ..RequestConfig::default() };
+        let config = RequestConfig { headers: given, ..RequestConfig::default() };
         let own = PageOptions { headers: headers(&["Accept: c/d", "X-Own: o"]), ..PageOptions::default() };
         let (ask, hop) = ask("http://h/", own);
         let hop = Hop { is_home: false, ..hop };

@@ -182,10 +182,7 @@ fn certificates_that_can_not_be_used_are_found_before_any_request() {
     let mixed = Some(Secret::new(format!("{}\n{}", one.pem, other.key_pem)));
     for (tls, needle) in [
         (TlsConfig { authorities: Some("no PEM".into()), identity: None }, "--cacert: expected"),
-        (
-            TlsConfig { identity: Some(Secret::new(one.pem.clone())), ..authority.trusted() },
-            "--key: expected",
-        ),
+        (TlsConfig { identity: Some(Secret::new(one.pem)), ..authority.trusted() }, "--key: expected"),
         (TlsConfig { identity: mixed, ..authority.trusted() }, "--cert and --key"),
     ] {
         let request = RequestConfig { tls, ..RequestConfig::default() };
