@@ -21,6 +21,8 @@
 //!   has its rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
 //!   own, so a budget smaller than a row group can't lock the line up. Any other page stops at its first chunk;
 //!   what its server goes on sending is kept in a backlog, in memory where the budget has room, else on disk.
+//! - **Secrets have a home.** The origin that the list names for a page is the only one that gets headers, logins and
+//!   bodies; which of them go with a request is decided by one pure function of [`fetch`], wherever redirects lead.
 //! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as
 //!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace. A column that
 //!   most records lack is kept without its nulls until its row group is encoded. What is not asked for is skipped.
