@@ -6,6 +6,7 @@
 mod args;
 mod fields;
 mod pagination;
+mod requests;
 mod schema;
 mod units;
 
@@ -20,6 +21,7 @@ use etl::config::{
     TransformConfig, ValuesField,
 };
 use etl::error::Error;
+use etl::fetch::Redaction;
 use etl::schema::{Nesting, SchemaContract};
 use etl::transform::Filter;
 
@@ -40,7 +42,7 @@ const ROW_GROUPS_OF_MEMORY: u64 = 8;
 const RECORD_BYTES: RangeInclusive<u64> = 1 << 10..=TransformConfig::RECORD_BYTES_MAX_LIMIT;
 
 /// How a run talks, beside what it does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Talk {
     /// The summary goes to standard output as JSON.
     pub(crate) json: bool,
@@ -50,6 +52,8 @@ pub(crate) struct Talk {
     pub(crate) verbosity: u8,
     /// Whether a progress line is drawn.
     pub(crate) progress: ProgressWhen,
+    /// What a person should know before it begins.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What the command line asked for.
@@ -73,22 +77,22 @@ pub(crate) fn parse() -> Parsed {
     };
     let parsed = match command {
         Some(Command::Schema(args)) => {
-            let talk = talk_of(&args.talk, false);
-            survey_of(*args).map(|config| Parsed::Schema(Box::new(config), talk))
+            let mut talk = talk_of(&args.talk, false);
+            survey_of(*args, &mut talk.warnings).map(|config| Parsed::Schema(Box::new(config), talk))
         }
         None => {
-            let talk = talk_of(&run.talk, run.json);
-            config_of(run).map(|config| Parsed::Run(Box::new(config), talk))
+            let mut talk = talk_of(&run.talk, run.json);
+            config_of(run, &mut talk.warnings).map(|config| Parsed::Run(Box::new(config), talk))
         }
     };
     parsed.unwrap_or_else(|error| Parsed::Wrong(error.one_line()))
 }
 
 fn talk_of(args: &TalkArgs, json: bool) -> Talk {
-    Talk { json, quiet: args.quiet, verbosity: args.verbose, progress: args.progress }
+    Talk { json, quiet: args.quiet, verbosity: args.verbose, progress: args.progress, warnings: Vec::new() }
 }
 
-fn config_of(args: RunArgs) -> Result<Config, Error> {
+fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error> {
     let row_group_bytes_max =
         (args.resources.memory / ROW_GROUPS_OF_MEMORY).max(RowGroupConfig::default().bytes_max as u64);
     check_bytes("--row-group-bytes", args.row_group_bytes, ROW_GROUP_BYTES, row_group_bytes_max)?;
@@ -112,10 +116,11 @@ fn config_of(args: RunArgs) -> Result<Config, Error> {
         };
         schema::declare(&mut transform, path, contract)?;
     }
+    let http = HttpConfig { pagination, ..http_of(&args.http, &args.input, warnings)? };
     Ok(Config {
         transform,
-        input: input_of(args.input)?,
-        http: HttpConfig { pagination, ..http_of(&args.http) },
+        input: input_of(args.input, &args.http)?,
+        http,
         contract: ContractConfig {
             strict: args.strict,
             rejects_max: args.max_rejects,
@@ -134,29 +139,38 @@ fn config_of(args: RunArgs) -> Result<Config, Error> {
     })
 }
 
-fn survey_of(args: SchemaArgs) -> Result<SurveyConfig, Error> {
+fn survey_of(args: SchemaArgs, warnings: &mut Vec<String>) -> Result<SurveyConfig, Error> {
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
     let pagination = pagination::follow(&mut transform, args.pagination)?;
+    let http = HttpConfig { pagination, ..http_of(&args.http, &args.input, warnings)? };
     Ok(SurveyConfig {
         transform,
-        input: input_of(args.input)?,
-        http: HttpConfig { pagination, ..http_of(&args.http) },
+        input: input_of(args.input, &args.http)?,
+        http,
         resources: resources_of(&args.resources),
         sample: args.sample,
     })
 }
 
-fn input_of(args: InputArgs) -> Result<InputConfig, Error> {
+fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
     if args.urls.is_none() && args.url.is_empty() {
         return Err(Error::usage(
             "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
         ));
     }
-    Ok(InputConfig { urls_file: args.urls, urls: args.url, as_of: args.as_of, redact: args.redact })
+    let (method, body) = requests::method_of(http)?;
+    Ok(InputConfig {
+        urls_file: args.urls,
+        urls: args.url,
+        as_of: args.as_of,
+        method,
+        body,
+        redact: args.redact,
+    })
 }
 
-fn http_of(args: &HttpArgs) -> HttpConfig {
-    HttpConfig {
+fn http_of(args: &HttpArgs, input: &InputArgs, warnings: &mut Vec<String>) -> Result<HttpConfig, Error> {
+    Ok(HttpConfig {
         concurrency: args.concurrency,
         connect_timeout: args.connect_timeout,
         read_timeout: args.read_timeout,
@@ -167,8 +181,9 @@ fn http_of(args: &HttpArgs) -> HttpConfig {
             ..RetryConfig::default()
         },
         page_bytes_max: args.max_page_bytes,
+        request: requests::request_of(args, &Redaction::new(&input.redact), warnings)?,
         ..HttpConfig::default()
-    }
+    })
 }
 
 fn resources_of(args: &ResourceArgs) -> ResourceConfig {
@@ -309,7 +324,7 @@ mod tests {
     #[test]
     fn defaults_of_the_command_line_are_those_of_the_library() {
         let args = args::parse_from(["etl", "--out", "out.parquet", "http://host/"]);
-        let config = config_of(args.run).unwrap();
+        let config = config_of(args.run, &mut Vec::new()).unwrap();
         assert_eq!(format!("{:?}", config.http), format!("{:?}", HttpConfig::default()));
         assert_eq!(config.output.row_group, RowGroupConfig::default());
         assert_eq!(config.resources.memory_bytes, ResourceConfig::default().memory_bytes);

@@ -3,8 +3,11 @@
 //! Nothing here parses a command line or reads an environment: `cli.rs` fills these structs, a test
 //! or another program may as well.
 
+mod netrc;
 mod paging;
 mod projection;
+mod request;
+mod secret;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +18,11 @@ use crate::model::Provenance;
 use crate::pointer;
 use crate::schema::{DeclaredField, DeclaredSchema, DeclaredType, LEAF_COLUMNS_MAX, Nesting, SchemaContract};
 
+pub use netrc::Netrc;
 pub use paging::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
 pub use projection::{HashKey, Projection, RejectsRaw};
+pub use request::{ClientAuth, Header, Login, Method, OAuth2Config, RequestConfig, TlsConfig};
+pub use secret::Secret;
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -69,6 +75,10 @@ pub struct InputConfig {
     pub urls: Vec<String>,
     /// The day that `{date:...}` stands for; today in UTC when `None`.
     pub as_of: Option<Day>,
+    /// How pages are asked for where their line does not say it.
+    pub method: Method,
+    /// What is sent with a POST where its line does not say it.
+    pub body: Option<Secret>,
     /// Query keys whose values are hidden, beside the built-in ones.
     pub redact: Vec<String>,
 }
@@ -90,6 +100,8 @@ pub struct HttpConfig {
     pub page_bytes_max: u64,
     /// How the pages behind the listed ones are found.
     pub pagination: PaginationConfig,
+    /// What is sent with the requests.
+    pub request: RequestConfig,
 }
 
 impl Default for HttpConfig {
@@ -102,6 +114,7 @@ impl Default for HttpConfig {
             retry: RetryConfig::default(),
             page_bytes_max: 8 << 30,
             pagination: PaginationConfig::default(),
+            request: RequestConfig::default(),
         }
     }
 }

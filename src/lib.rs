@@ -23,6 +23,8 @@
 //!   has its rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
 //!   own, so a budget smaller than a row group can't lock the line up. Any other page stops at its first chunk;
 //!   what its server goes on sending is kept in a backlog, in memory where the budget has room, else on disk.
+//! - **Secrets have a home.** The origin that the list names for a page is the only one that gets headers, logins and
+//!   bodies; which of them go with a request is decided by one pure function of [`fetch`], wherever redirects lead.
 //! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as
 //!   values demand and are frozen into Arrow arrays without a copy. A refused record leaves no trace. A column that
 //!   most records lack is kept without its nulls until its row group is encoded. What is not asked for is skipped.
@@ -46,7 +48,7 @@
 //! # Deliberately absent
 //!
 //! The library prints nothing and installs no globals. It measures time but decides nothing by it, but for
-//! timeouts, `Retry-After` and the day of `{date:...}`. Of the environment it reads what its parts read: the
+//! timeouts, `Retry-After`, the life of a token and the day of `{date:...}`. Of the environment it reads what its parts read: the
 //! proxy variables and the folder for temporary files. There is no
 //! plug-in interface for stages and no second way from bytes to columns. `unsafe` is forbidden.
 //!

@@ -18,8 +18,8 @@ use process::{print, say, shown_list, tell, watched};
 
 fn main() -> ExitCode {
     match cli::parse() {
-        Parsed::Run(config, talk) => run(*config, talk),
-        Parsed::Schema(config, talk) => commands::schema(*config, talk),
+        Parsed::Run(config, talk) => run(*config, &talk),
+        Parsed::Schema(config, talk) => commands::schema(*config, &talk),
         Parsed::Show(text) => {
             say(&mut io::stdout(), &text);
             ExitCode::SUCCESS
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config, talk: Talk) -> ExitCode {
+fn run(config: Config, talk: &Talk) -> ExitCode {
     let list = shown_list(&config.input);
     let resources = config.resources.clone();
     let ended = watched(&resources, talk, |metrics, stop| Pipeline::new(config, metrics, stop).run());

@@ -2,6 +2,7 @@
 //!
 //! Plain data only. Nothing here does I/O, waits, or knows how a page is fetched, decoded or written.
 
+mod ask;
 mod column;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use url::Url;
 
+pub use ask::{Ask, PageOptions};
 pub use column::BatchColumn;
 pub(crate) use column::spread;
 
@@ -68,6 +70,8 @@ pub struct PageRequest {
     pub location: Location,
     /// The location as it may be shown: secrets hidden, otherwise as it stands in the list.
     pub shown: Arc<str>,
+    /// How it is asked for, and where its secrets may go.
+    pub ask: Ask,
 }
 
 /// What Content-Type, extension or status say of a body before its first byte is looked at.

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::calendar::now_rfc3339;
 use crate::config::{Config, InputConfig, PaginationConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{Chain, Requests, UrlList};
+use crate::fetch::{Requests, UrlList};
 use crate::metrics::Metrics;
 use crate::model::{PageEnd, PageFault, PageId, PageRequest};
 use crate::report::{
@@ -30,7 +30,7 @@ use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
 use crate::sink::{LocalOutput, Spools};
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
-use chains::{Chains, Turn};
+use chains::{Chains, OpenChain, Turn};
 use intake::Intake;
 use life::{Decoding, Line, Step};
 use verdict::Tally;
@@ -69,7 +69,7 @@ impl StopSignal {
 struct QueuedPage {
     id: PageId,
     shown: Arc<str>,
-    chain: Option<Chain>,
+    chain: Option<OpenChain>,
     task: AbortOnDropHandle<Result<()>>,
     steps: mpsc::Receiver<Step>,
 }
@@ -295,7 +295,9 @@ async fn ask_for_pages(
     {
         open_count -= 1;
         let Turn::Next(next) = turn else { continue };
-        let Some(request) = requests.follow(next.line, next.page, next.url) else { continue };
+        let Some(request) = requests.follow(next.line, next.page, next.url, next.chain.ask.clone()) else {
+            continue;
+        };
         open_count += 1;
         if ask_for_page(line, request, Some(next.chain), &queue).await.is_err() {
             break;
@@ -308,7 +310,7 @@ async fn ask_for_pages(
 async fn ask_for_page(
     line: &Arc<Line>,
     request: PageRequest,
-    chain: Option<Chain>,
+    chain: Option<OpenChain>,
     queue: &mpsc::Sender<QueuedPage>,
 ) -> Result<(), mpsc::error::SendError<QueuedPage>> {
     // Both are had in page order: whatever this page waits for, all earlier pages have theirs and go on,

@@ -28,12 +28,13 @@ pub(crate) fn shown_list(input: &InputConfig) -> String {
 /// progress.
 pub(crate) fn watched<F: Future>(
     resources: &ResourceConfig,
-    talk: Talk,
+    talk: &Talk,
     begin: impl FnOnce(Arc<Metrics>, StopSignal) -> F,
 ) -> Result<F::Output, Error> {
     let draws_progress = progress::is_wanted(talk.progress, talk.quiet);
     log_to_stderr(talk.verbosity, draws_progress);
-    if let Some(warning) = machine::memory_warning(resources.memory_bytes).filter(|_| !talk.quiet) {
+    let memory_warning = machine::memory_warning(resources.memory_bytes);
+    for warning in talk.warnings.iter().chain(&memory_warning).filter(|_| !talk.quiet) {
         say(&mut io::stderr(), &format!("etl: {warning}\n"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -85,7 +86,7 @@ fn listen_for_signals(stop: watch::Sender<Option<ErrorKind>>) -> io::Result<()> 
 }
 
 /// Says how it ended.
-pub(crate) fn tell(report: &Report, talk: Talk, text: impl FnOnce() -> String) {
+pub(crate) fn tell(report: &Report, talk: &Talk, text: impl FnOnce() -> String) {
     if let Some(error) = &report.error {
         say(&mut io::stderr(), &format!("etl: {error}\n"));
     }

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
 /// Vendor crates and the only files that import them.
 const VENDORS: &[(&str, &[&str])] = &[
     ("ahash", &["transform/members.rs", "write/dictionary.rs"]),
-    ("base64", &["write/rejects.rs"]),
+    ("base64", &["fetch/credentials.rs", "write/rejects.rs"]),
     ("brotli_decompressor", &["fetch/decompress.rs"]),
     ("chrono", &["calendar.rs"]),
     ("clap", &["cli/args.rs"]),
@@ -38,7 +38,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("simdutf8", &["transform/records.rs"]),
     ("statrs", &["transform/features/moments.rs"]),
     ("tokio_util", &["pipeline.rs"]),
-    ("toml", &["schema/schema_file.rs"]),
+    ("toml", &["cli/requests.rs", "schema/schema_file.rs"]),
     ("tracing_subscriber", &["process.rs"]),
     ("zstd", &["fetch/decompress.rs"]),
 ];

@@ -42,6 +42,8 @@ mod provenance;
 mod publish;
 #[path = "cli/records.rs"]
 mod records;
+#[path = "cli/requests.rs"]
+mod requests;
 #[path = "cli/retry.rs"]
 mod retry;
 #[path = "cli/sample.rs"]

@@ -12,5 +12,11 @@ mod bench;
 mod bodies;
 #[path = "fetch/files.rs"]
 mod files;
+#[path = "fetch/secrets.rs"]
+mod secrets;
 #[path = "fetch/server.rs"]
 mod server;
+#[path = "fetch/tls.rs"]
+mod tls;
+#[path = "fetch/tokens.rs"]
+mod tokens;

@@ -7,8 +7,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use etl::calendar::Day;
 use etl::config::{
-    Feature, FieldPath, HttpConfig, Limit, PaginationConfig, ResourceConfig, RetryConfig, RowGroupConfig,
-    ValuesField,
+    Feature, FieldPath, HttpConfig, Limit, Method, PaginationConfig, ResourceConfig, RetryConfig,
+    RowGroupConfig, ValuesField,
 };
 use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
 
@@ -188,7 +188,8 @@ pub(super) struct SchemaArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct InputArgs {
     /// URL list, one a line; `-` is standard input. Lines: http, https or file URLs, or paths relative
-    /// to the list; `#` begins a comment; {1..20}, {001..100} and {date:%Y-%m-%d} expand
+    /// to the list, or JSON objects with url, method, headers, body; `#` begins a comment; {1..20}, {001..100} and
+    /// {date:%Y-%m-%d} expand in URLs
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub(super) urls: Option<PathBuf>,
 
@@ -200,7 +201,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, help_heading = "Input")]
     pub(super) as_of: Option<Day>,
 
-    /// Query key whose value is hidden wherever a URL is shown; may be repeated
+    /// Query key whose value is hidden wherever a URL is shown, and header that is a secret; may be repeated
     #[arg(long, value_name = "NAME", help_heading = "Operations")]
     pub(super) redact: Vec<String>,
 }
@@ -236,7 +237,57 @@ pub(super) struct HttpArgs {
     /// Bytes of a page at most, after decompression
     #[arg(long, value_name = "SIZE", default_value = "8GiB", value_parser = parse_bytes, help_heading = "HTTP")]
     pub(super) max_page_bytes: u64,
+
+    /// Header for the pages, or a file with one a line (`#` begins a comment); may be repeated. A secret one is taken from
+    /// a file alone
+    #[arg(short = 'H', long, value_name = "'NAME: VALUE'|@FILE", help_heading = "Requests")]
+    pub(super) header: Vec<String>,
+
+    /// File with a bearer token for the pages
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["netrc_file", "oauth2"], help_heading = "Requests")]
+    pub(super) bearer_file: Option<PathBuf>,
+
+    /// File with a login for each host, as curl reads it
+    #[arg(long, value_name = "FILE", conflicts_with = "oauth2", help_heading = "Requests")]
+    pub(super) netrc_file: Option<PathBuf>,
+
+    /// TOML file with token_url, client_id and client_secret (scope, audience, client_auth): a token is had there for
+    /// the pages, and anew before it expires and when it is refused
+    #[arg(long = "oauth2", value_name = "FILE", help_heading = "Requests")]
+    pub(super) oauth2: Option<PathBuf>,
+
+    /// How pages are asked for; a POST is retried as a GET is [default: GET, or POST with --body]
+    #[arg(long, value_name = "GET|POST", value_parser = parse_method, help_heading = "Requests")]
+    pub(super) method: Option<MethodName>,
+
+    /// File with the body of a POST, sent as application/json unless -H says otherwise
+    #[arg(long, value_name = "@FILE", help_heading = "Requests")]
+    pub(super) body: Option<String>,
+
+    /// Who asks [default: etl and its version]
+    #[arg(short = 'A', long, value_name = "NAME", help_heading = "Requests")]
+    pub(super) user_agent: Option<String>,
+
+    /// Proxy for all pages but those of NO_PROXY [default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY]
+    #[arg(short = 'x', long, value_name = "URL", help_heading = "Requests")]
+    pub(super) proxy: Option<String>,
+
+    /// PEM file with the certificates to trust instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "Requests")]
+    pub(super) cacert: Option<PathBuf>,
+
+    /// PEM file with the client's certificate, and its key unless --key has it
+    #[arg(long, value_name = "FILE", help_heading = "Requests")]
+    pub(super) cert: Option<PathBuf>,
+
+    /// PEM file with the key of --cert
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Requests")]
+    pub(super) key: Option<PathBuf>,
 }
+
+/// A method by its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MethodName(pub(super) Method);
 
 /// How the pages behind the listed ones are found.
 #[derive(Debug, clap::Args)]
@@ -505,6 +556,10 @@ pub(super) struct FeatureList(pub(super) Vec<Feature>);
 
 fn parse_day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "expected a day such as 2026-01-31".to_owned())
+}
+
+fn parse_method(text: &str) -> Result<MethodName, String> {
+    Method::from_name(text).map(MethodName).ok_or_else(|| "expected GET or POST".to_owned())
 }
 
 fn parse_memory(text: &str) -> Result<u64, String> {

@@ -12,7 +12,7 @@ use crate::machine;
 use crate::process::{print, shown_list, tell, watched};
 
 /// Surveys the pages and prints the schema.
-pub(crate) fn schema(config: SurveyConfig, talk: Talk) -> ExitCode {
+pub(crate) fn schema(config: SurveyConfig, talk: &Talk) -> ExitCode {
     let list = shown_list(&config.input);
     let resources = config.resources.clone();
     let ended = watched(&resources, talk, |metrics, stop| Surveyor::new(config, metrics, stop).run());

@@ -11,6 +11,7 @@ use super::file;
 use super::retry::{AttemptFault, Attempts};
 use crate::config::HttpConfig;
 use crate::cpu::CpuPool;
+use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::model::{Location, PageFault, PageRequest, Received};
 
@@ -37,15 +38,23 @@ impl Fetcher {
     /// A fetcher that decompresses on `pool` and counts in `metrics`. Opens no connection yet.
     ///
     /// Bytes that nobody takes yet are kept in `backlog`.
-    pub fn new(config: &HttpConfig, backlog: BacklogRoom, metrics: Arc<Metrics>, pool: CpuPool) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// A usage error: what is to be sent contradicts itself, or certificates can't be used.
+    pub fn new(
+        config: &HttpConfig,
+        backlog: BacklogRoom,
+        metrics: Arc<Metrics>,
+        pool: CpuPool,
+    ) -> Result<Self> {
+        Ok(Self {
             backlog,
-            client: HttpClient::new(config.clone(), Arc::clone(&metrics), pool.clone()),
+            client: HttpClient::new(config.clone(), Arc::clone(&metrics), pool.clone())?,
             config: config.clone(),
             metrics,
             pool,
             seed: fastrand::u64(..),
-        }
+        })
     }
 
     /// The same fetcher with this seed for its retry delays, so that a test can foretell them.
@@ -77,7 +86,7 @@ impl PageFetch<'_> {
             metrics.requests_retried.add(1);
         }
         let (head, source) = match &self.request.location {
-            Location::Http(url) => client.get(url, &mut self.attempts).await?,
+            Location::Http(url) => client.ask(url, &self.request.ask, &mut self.attempts).await?,
             Location::File(path) => {
                 self.attempts.note_answer();
                 let (head, file) = file::open(path, metrics).await?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::entry::{Entry, is_object};
 use super::lines::{Line, Lines, Source, open_source};
 use super::redact::Redaction;
 use super::spool;
@@ -18,7 +19,7 @@ use crate::calendar::Day;
 use crate::config::InputConfig;
 use crate::digest::RunningDigest;
 use crate::error::{Error, Result};
-use crate::model::{Location, PageId, PageRequest};
+use crate::model::{Ask, Location, PageId, PageOptions, PageRequest};
 
 /// A URL list that was read once and found right.
 #[derive(Debug)]
@@ -61,14 +62,20 @@ impl UrlList {
             list_folder: absolute(folder),
             working_folder: absolute(Path::new(".")),
             redaction: Redaction::new(&config.redact),
+            defaults: Arc::new(PageOptions {
+                method: config.method,
+                headers: Vec::new(),
+                body: config.body.clone(),
+            }),
         };
         let mut lines = Lines::new(name, source, &config.urls);
         let mut listed = 0_u64;
         let mut digest = RunningDigest::default();
         while let Some(line) = lines.next()? {
-            let template = grammar.check(&line).map_err(|fault| line.usage_error(lines.name(), &fault))?;
+            let (template, options) =
+                grammar.check(&line).map_err(|fault| line.usage_error(lines.name(), &fault))?;
             listed = listed.saturating_add(template.count());
-            add_to_digest(&mut digest, &template);
+            add_to_digest(&mut digest, &template, &options, &grammar.redaction);
         }
         if listed == 0 {
             return Err(Error::usage(match &config.urls_file {
@@ -132,6 +139,7 @@ pub struct Requests {
 struct Expanding {
     line: Line,
     template: Template,
+    options: Arc<PageOptions>,
     next: u64,
 }
 
@@ -141,20 +149,20 @@ impl Requests {
         self.duplicates
     }
 
-    /// The request for a page that was found behind another one of its chain; `None` if its URL is one that has been, or
+    /// The request for a page that was found behind another one of its chain, and is asked for as that was; `None` if its URL is one that has been, or
     /// will be, asked for: the list holds it too.
     ///
     /// To be called once the list is over.
-    pub fn follow(&mut self, line: u64, page: u32, url: Url) -> Option<PageRequest> {
+    pub fn follow(&mut self, line: u64, page: u32, url: Url, ask: Ask) -> Option<PageRequest> {
         let shown = self.grammar.redaction.show(&url, url.as_str());
         let target = Target { location: Location::Http(url), shown };
-        if !self.seen.insert(target.identity()) {
+        if !self.seen.insert(target.identity(ask.own())) {
             self.duplicates += 1;
             return None;
         }
         let id = PageId { ordinal: self.ordinal, line, page };
         self.ordinal += 1;
-        Some(PageRequest { id, location: target.location, shown: Arc::from(target.shown) })
+        Some(PageRequest { id, location: target.location, shown: Arc::from(target.shown), ask })
     }
 
     fn advance(&mut self) -> Result<Option<PageRequest>> {
@@ -173,14 +181,17 @@ impl Requests {
             expanding.next += 1;
             let line = expanding.line.number;
             let is_argument = expanding.line.argument > 0;
+            let options = Arc::clone(&expanding.options);
             let target = self.grammar.resolve(&text, is_argument).map_err(|_| self.lines.changed())?;
-            if !self.seen.insert(target.identity()) {
+            if !self.seen.insert(target.identity(&options)) {
                 self.duplicates += 1;
                 continue;
             }
             let id = PageId { ordinal: self.ordinal, line, page: 1 };
             self.ordinal += 1;
-            return Ok(Some(PageRequest { id, location: target.location, shown: Arc::from(target.shown) }));
+            let Target { location, shown } = target;
+            let ask = Ask::new(&location, options).map_err(|_| self.lines.changed())?;
+            return Ok(Some(PageRequest { id, location, shown: Arc::from(shown), ask }));
         }
     }
 
@@ -189,9 +200,9 @@ impl Requests {
             let digest = std::mem::take(&mut self.running_digest).finish_hex();
             return if digest == self.expected_digest { Ok(false) } else { Err(self.lines.changed()) };
         };
-        let template = Template::parse(&line.text, self.grammar.as_of).map_err(|_| self.lines.changed())?;
-        add_to_digest(&mut self.running_digest, &template);
-        self.current = Some(Expanding { line, template, next: 0 });
+        let (template, options) = self.grammar.read(&line).map_err(|_| self.lines.changed())?;
+        add_to_digest(&mut self.running_digest, &template, &options, &self.grammar.redaction);
+        self.current = Some(Expanding { line, template, options, next: 0 });
         Ok(true)
     }
 }
@@ -216,6 +227,8 @@ struct Grammar {
     list_folder: PathBuf,
     working_folder: PathBuf,
     redaction: Redaction,
+    /// What belongs to pages whose lines say nothing more than their URL.
+    defaults: Arc<PageOptions>,
 }
 
 #[derive(Debug)]
@@ -225,12 +238,27 @@ struct Target {
 }
 
 impl Grammar {
-    fn check(&self, line: &Line) -> Result<Template, String> {
-        let template = Template::parse(&line.text, self.as_of)?;
-        for index in template.doubtful().chain([template.count() - 1]) {
-            self.resolve(&template.text(index), line.argument > 0)?;
+    fn read(&self, line: &Line) -> Result<(Template, Arc<PageOptions>), String> {
+        let Entry { url, own } = Entry::parse(&line.text, &self.defaults)?;
+        let template = Template::parse(&url, self.as_of)?;
+        Ok((template, own.map_or_else(|| Arc::clone(&self.defaults), Arc::new)))
+    }
+
+    fn check(&self, line: &Line) -> Result<(Template, Arc<PageOptions>), String> {
+        if line.argument > 0 && is_object(&line.text) {
+            // What it may hold is not for a command line, which every user of the machine can see.
+            return Err("expected a URL or a path, got an object; put it into the list (--urls)".to_owned());
         }
-        Ok(template)
+        let (template, options) = self.read(line)?;
+        let says_more = !Arc::ptr_eq(&options, &self.defaults);
+        for index in template.doubtful().chain([template.count() - 1]) {
+            let target = self.resolve(&template.text(index), line.argument > 0)?;
+            if says_more && matches!(target.location, Location::File(_)) {
+                return Err("expected an http or https URL beside method, headers or body, got a file".into());
+            }
+            Ask::new(&target.location, Arc::clone(&options))?;
+        }
+        Ok((template, options))
     }
 
     fn resolve(&self, text: &str, is_argument: bool) -> Result<Target, String> {
@@ -265,8 +293,9 @@ impl Grammar {
 }
 
 impl Target {
-    /// 16 bytes of a SHA-256: a list made to collide can't make a page disappear.
-    fn identity(&self) -> [u8; 16] {
+    /// 16 bytes of a SHA-256: a list made to collide can't make a page disappear. Another method, body or header is another
+    /// page.
+    fn identity(&self, options: &PageOptions) -> [u8; 16] {
         let mut digest = RunningDigest::default();
         match &self.location {
             Location::Http(url) => digest.update(url.as_str().as_bytes()),
@@ -276,6 +305,7 @@ impl Target {
                 digest.update(path.as_os_str().as_encoded_bytes());
             }
         }
+        add_options(&mut digest, options, |_| true);
         let mut identity = [0; 16];
         identity.copy_from_slice(&digest.finish()[..16]);
         identity
@@ -291,9 +321,39 @@ fn scheme_of(text: &str) -> Option<&str> {
     is_scheme.then_some(scheme)
 }
 
-fn add_to_digest(digest: &mut RunningDigest, template: &Template) {
+/// The values of secret headers are left out: the digest of a list is shown, and stays when a key is changed.
+fn add_to_digest(
+    digest: &mut RunningDigest,
+    template: &Template,
+    options: &PageOptions,
+    redaction: &Redaction,
+) {
     digest.update(template.canonical().as_bytes());
+    add_options(digest, options, |header| !redaction.hides_header(header));
     digest.update(b"\n");
+}
+
+/// Adds what a line says beside its URL; nothing where it says nothing.
+fn add_options(digest: &mut RunningDigest, options: &PageOptions, has_value: impl Fn(&str) -> bool) {
+    let mut add = |kind: u8, bytes: &[u8]| {
+        // A space and a length, which no URL holds in this way, so that no two lines read the same.
+        digest.update(&[b' ', kind]);
+        digest.update(&(bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    if *options == PageOptions::default() {
+        return;
+    }
+    add(b'm', options.method.name().as_bytes());
+    for header in &options.headers {
+        add(b'h', header.name().as_bytes());
+        if has_value(header.name()) {
+            add(b'v', header.value().bytes());
+        }
+    }
+    if let Some(body) = &options.body {
+        add(b'b', body.bytes());
+    }
 }
 
 /// Paths are compared in full, so that a relative one and a `file` URL of the same file are one page.

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{Header, Method, Secret};
 use crate::error::ErrorKind;
 
 fn config(urls: &[&str]) -> InputConfig {
@@ -123,6 +124,56 @@ fn digest_depends_on_the_urls_and_the_day_alone() {
     assert_eq!(digest("# x\r\nhttp://h/{1..3}\r\n\nhttp://h/{date:%Y-%m-%d}"), plain);
     assert_ne!(digest("http://h/{1..4}\nhttp://h/2026-01-31\n"), plain);
     assert_eq!(open(b"", &["http://h/{1..3}", "http://h/2026-01-31"]).unwrap().digest(), plain);
+}
+
+/// A line that asks for `http://h/` and says more of it.
+fn line(more: &str) -> String {
+    format!("{{\"url\":\"http://h/\"{more}}}\n")
+}
+
+#[test]
+fn another_method_body_or_header_is_another_page() {
+    let plain = ["http://h/\n".to_owned(), line(""), line(r#","method":"GET""#), line(r#","headers":{}"#)];
+    let others = [
+        line(r#","method":"POST""#),
+        line(r#","body":"a""#),
+        line(r#","body":"b""#),
+        line(r#","headers":{"X-Api-Key":"a"}"#),
+        line(r#","headers":{"X-Api-Key":"b"}"#),
+        line(r#","headers":{"a":"bc"}"#),
+        line(r#","headers":{"ab":"c"}"#),
+    ];
+    let all = [plain.concat(), others.concat(), others.concat()].concat();
+    let mut requests = open(all.as_bytes(), &[]).unwrap().requests().unwrap();
+    let asked: Vec<_> = requests.by_ref().map(|request| request.unwrap().ask).collect();
+    assert_eq!((asked.len(), requests.duplicates()), (1 + others.len(), 3 + others.len() as u64));
+    assert_eq!(asked[2].own().body, Some(Secret::new("a")));
+    assert_eq!(asked[4].own().headers, [Header::known("x-api-key", "a")]);
+}
+
+#[test]
+fn page_is_asked_for_as_all_are_unless_its_line_says_otherwise() {
+    let list =
+        ["http://h/\n".to_owned(), line(r#","body":"all""#), line(r#","method":"GET""#), "a.json".into()];
+    let mut config = config(&[]);
+    (config.method, config.body) = (Method::Post, Some(Secret::new("all")));
+    config.urls_file = Some("urls.txt".into());
+    let source = Source::Memory(Cursor::new(list.concat().into_bytes()));
+    let list = UrlList::check(Some(source), "urls.txt", Path::new("/lists"), &config).unwrap();
+    let asked: Vec<_> = list.requests().unwrap().map(|request| request.unwrap().ask).collect();
+    let methods: Vec<_> = asked.iter().map(|ask| ask.own().method).collect();
+    assert_eq!(methods, [Method::Post, Method::Get, Method::Post]);
+}
+
+#[test]
+fn digest_is_that_of_the_pages_whatever_the_keys_to_them() {
+    let digest = |list: &str| open(list.as_bytes(), &[]).unwrap().digest().to_owned();
+    let keyed = |key: &str| digest(&line(&format!(r#","headers":{{"X-Api-Key":"{key}"}}"#)));
+    assert_eq!(keyed("a"), keyed("b"));
+    let tenant = |name: &str| digest(&line(&format!(r#","headers":{{"X-Tenant":"{name}"}}"#)));
+    assert_ne!(tenant("a"), tenant("b"));
+    assert_eq!(digest("http://h/\n"), digest(&line("")));
+    assert_ne!(digest("http://h/\n"), digest(&line(r#","body":"a""#)));
 }
 
 #[test]

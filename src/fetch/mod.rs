@@ -4,19 +4,24 @@
 //! [`PageRequest`](crate::model::PageRequest) for each URL; [`Fetcher`] opens one and gives its
 //! [`Body`], decompressed while it arrives, or a fault that may be worth another attempt. A body that was
 //! cut short, at whichever layer, never ends well. Nothing here knows what a page holds, decides how many
-//! are fetched at once, or prints; what is a secret in a URL is known to [`Redaction`] alone.
+//! are fetched at once, or prints; what is a secret in a URL is known to [`Redaction`] alone, and what is sent where to
+//! `credentials.rs`.
 
 mod answer;
 mod backlog;
 mod body;
 mod client;
+mod credentials;
 mod decompress;
+mod entry;
 mod fetcher;
 mod file;
 mod lines;
 mod list;
+mod oauth;
 mod paginate;
 mod redact;
+mod redirect;
 mod retry;
 mod spool;
 mod template;

@@ -27,6 +27,9 @@ const SECRET_WORDS: [&str; 11] = [
     "pwd",
 ];
 
+/// Headers that are credentials whatever their names are made of.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
 /// Every parameter of a presigned S3 URL; together they are the permission.
 const SECRET_PREFIX: &str = "x-amz-";
 
@@ -51,6 +54,11 @@ impl Redaction {
             return written.split('#').next().unwrap_or_default().to_owned();
         }
         hidden
+    }
+
+    /// Whether a header of this name is a secret: one that is known as such, or named as a secret query key is.
+    pub fn hides_header(&self, name: &str) -> bool {
+        SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) || self.is_secret(name)
     }
 
     fn hide(&self, url: &Url) -> String {
@@ -159,6 +167,19 @@ mod tests {
         assert_eq!(shown("http://h/?%74oken=1&to%6Ben=2"), "http://h/?%74oken=***&to%6Ben=***");
         assert_eq!(shown("http://h/?tenant=a&tenant_id=b&id=c"), "http://h/?tenant=***&tenant_id=***&id=c");
         assert_eq!(shown("http://h/?token&token="), "http://h/?token&token=");
+    }
+
+    #[test]
+    fn header_is_secret_by_its_name() {
+        let redaction = Redaction::new(&["Tenant".into()]);
+        for secret in
+            ["Authorization", "cookie", "X-Api-Key", "x-auth-token", "X-Amz-Date", "X-Tenant", "ApiKey"]
+        {
+            assert!(redaction.hides_header(secret), "{secret}");
+        }
+        for plain in ["Accept", "X-Request-Id", "Content-Type", "If-None-Match", "X-Keyboard"] {
+            assert!(!redaction.hides_header(plain), "{plain}");
+        }
     }
 
     #[test]

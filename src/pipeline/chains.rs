@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::life::Ended;
-use crate::config::PaginationConfig;
+use crate::config::{Method, PaginationConfig};
 use crate::digest::RunningDigest;
 use crate::fetch::Chain;
-use crate::model::{Beside, Location, PageBatch, PageEnd, PageFault, PageId, PageRequest};
+use crate::model::{Ask, Beside, Location, PageBatch, PageEnd, PageFault, PageId, PageRequest};
 
 /// What became of a page's chain.
 pub(super) enum Turn {
@@ -25,7 +25,13 @@ pub(super) struct NextPage {
     pub(super) line: u64,
     pub(super) page: u32,
     pub(super) url: Url,
-    pub(super) chain: Chain,
+    pub(super) chain: OpenChain,
+}
+
+/// A chain, and how its pages are asked for.
+pub(super) struct OpenChain {
+    chain: Chain,
+    pub(super) ask: Ask,
 }
 
 /// How a chain goes on behind a page.
@@ -83,9 +89,11 @@ impl Chains {
     }
 
     /// The chain that begins with a page, if more may follow it.
-    pub(super) fn begin(config: &PaginationConfig, request: &PageRequest) -> Option<Chain> {
+    pub(super) fn begin(config: &PaginationConfig, request: &PageRequest) -> Option<OpenChain> {
         match &request.location {
-            Location::Http(url) if config.is_on() => Some(Chain::new(url, config)),
+            Location::Http(url) if config.is_on() => {
+                Some(OpenChain { chain: Chain::new(url, config), ask: request.ask.clone() })
+            }
             Location::Http(_) | Location::File(_) => None,
         }
     }
@@ -94,8 +102,8 @@ impl Chains {
     ///
     /// # Errors
     /// It is not, so it fails.
-    pub(super) fn check_is_new(&self, chain: &mut Option<Chain>, end: &PageEnd) -> Result<(), PageFault> {
-        let checked = chain.as_mut().map_or(Ok(()), |chain| chain.check_is_new(end));
+    pub(super) fn check_is_new(&self, chain: &mut Option<OpenChain>, end: &PageEnd) -> Result<(), PageFault> {
+        let checked = chain.as_mut().map_or(Ok(()), |open| open.chain.check_is_new(end));
         checked.map_err(broken)
     }
 
@@ -106,18 +114,26 @@ impl Chains {
     pub(super) fn go_on(
         &self,
         id: PageId,
-        chain: Option<Chain>,
+        chain: Option<OpenChain>,
         end: &PageEnd,
     ) -> Result<Turned, Box<(PageId, PageFault)>> {
-        let Some(mut chain) = chain else {
+        let Some(OpenChain { mut chain, ask }) = chain else {
             self.end();
             return Ok(Turned::default());
         };
-        let turned = chain.turn(end, &self.config);
+        let turned = chain.turn(end, &self.config).and_then(|next| match next {
+            // What it sends may be secret, and is for its origin alone.
+            Some(url) if ask.own().method == Method::Post && !ask.is_home(&url) => {
+                Err("expected the next page of a POST at its own origin, got a link to another one"
+                    .to_owned())
+            }
+            next => Ok(next),
+        });
         let choice = chain.take_choice();
         match turned {
             Ok(Some(url)) => {
-                let next = NextPage { line: id.line, page: chain.page_count(), url, chain };
+                let page = chain.page_count();
+                let next = NextPage { line: id.line, page, url, chain: OpenChain { chain, ask } };
                 self.send(Turn::Next(Box::new(next)));
                 Ok(Turned { has_next: true, choice })
             }

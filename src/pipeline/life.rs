@@ -104,7 +104,7 @@ impl Line {
         let memory_bytes_max = fair_share.min(BACKLOG_BYTES_MAX);
         let backlog = BacklogRoom { budget: budget.clone(), memory_bytes_max, spools };
         Ok(Self {
-            fetcher: Fetcher::new(http, backlog, Arc::clone(&metrics), pool.clone()),
+            fetcher: Fetcher::new(http, backlog, Arc::clone(&metrics), pool.clone())?,
             budget,
             requests: Arc::new(Semaphore::new(http.concurrency)),
             transform: Arc::new(transform.clone()),

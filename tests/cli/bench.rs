@@ -81,7 +81,7 @@ impl Etl {
     /// Without any argument.
     pub(crate) fn bare() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etl"));
-        for name in ["http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "RUST_LOG"] {
+        for name in ["http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "RUST_LOG"] {
             command.env_remove(name);
         }
         Self(command)
@@ -105,6 +105,11 @@ impl Etl {
     /// Options as one would type them; no value with a space in it.
     pub(crate) fn with(mut self, options: &str) -> Self {
         self.0.args(options.split_ascii_whitespace());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
         self
     }
 

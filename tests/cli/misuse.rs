@@ -195,6 +195,91 @@ fn wrong_features_and_fields_name_their_option_and_what_is_expected() {
 }
 
 #[test]
+fn secrets_on_the_command_line_are_refused_and_not_repeated() {
+    let scene = Scene::new();
+    let options: [(&[&str], &[&str]); 9] = [
+        (&["-H", "Authorization: Bearer hunter2"], &["authorization", "-H @FILE", "--bearer-file"]),
+        (&["-H", "Cookie: sid=hunter2"], &["cookie", "-H @FILE"]),
+        (&["-H", "X-Api-Key: hunter2"], &["x-api-key", "-H @FILE"]),
+        (&["--header", "x-vault-token:hunter2"], &["x-vault-token"]),
+        (&["-H", "X-Mine: hunter2", "--redact", "mine"], &["x-mine"]),
+        (&["-H", "Proxy-Authorization: Basic hunter2"], &["HTTPS_PROXY"]),
+        (&["-x", "http://bob:hunter2@127.0.0.1:1"], &["--proxy", "HTTPS_PROXY"]),
+        (&["--body", "hunter2"], &["--body", "@FILE"]),
+        (&["{\"url\":\"a.json\",\"body\":\"hunter2\"}"], &["URL argument 1", "--urls"]),
+    ];
+    for (words, needles) in options {
+        let run = Etl::new(&scene.list(), &scene.output.path("out.parquet"));
+        let outcome = words.iter().fold(run, Etl::arg).run_as_typed();
+        assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+        scene.check(&outcome, needles);
+    }
+}
+
+#[test]
+fn wrong_headers_and_logins_name_their_option_and_repeat_no_secret() {
+    let scene = Scene::new();
+    let file = |name: &str, text: &str| scene.input.write(name, text).to_str().unwrap().to_owned();
+    let (two, crlf) = (file("two", "hunter2 hunter2"), file("crlf", "X-A: 1\nHost: hunter2\n"));
+    let (netrc, oauth2) = (file("netrc", "machine a\nhunter2"), file("oauth2", "client_secret = hunter2"));
+    let (token, good) = (file("token", "hunter2"), file("good", "Authorization: hunter2"));
+    let wide = file("wide", &"hunter2".repeat(200_000));
+    for (options, needles) in [
+        ("-H hunter2".to_owned(), &["--header", "no colon"][..]),
+        ("-H Host:hunter2".into(), &["--header", "host"]),
+        ("-H content-length:7".into(), &["content-length"]),
+        ("-H Transfer-Encoding:chunked".into(), &["transfer-encoding"]),
+        ("-H Accept-Encoding:br".into(), &["accept-encoding"]),
+        ("-H Connection:close".into(), &["connection"]),
+        ("-H @nowhere".into(), &["--header", "nowhere"]),
+        (format!("-H @{crlf}"), &["crlf:2", "host"]),
+        (format!("-H @{wide}"), &["--header", "1MiB"]),
+        (format!("--bearer-file {two}"), &["--bearer-file", "one token"]),
+        (format!("--bearer-file {wide}"), &["--bearer-file", "1MiB"]),
+        (format!("--netrc-file {netrc}"), &["--netrc-file", "netrc:2", "machine"]),
+        (format!("--oauth2 {oauth2}"), &["--oauth2", "line 1"]),
+        (format!("--oauth2 {oauth2} --bearer-file {token}"), &["--oauth2", "--bearer-file"]),
+        (format!("--bearer-file {token} -H @{good}"), &["-H", "--bearer-file"]),
+        ("--method PUT".into(), &["--method", "POST"]),
+        (format!("--method GET --body @{token}"), &["--body", "POST"]),
+        ("--body @nowhere".into(), &["--body", "nowhere"]),
+        ("-x socks5://127.0.0.1:1".into(), &["--proxy", "http://HOST:PORT"]),
+        (format!("--cacert {token}"), &["--cacert", "PEM"]),
+        (format!("--cert {token}"), &["--cert", "--key", "PEM"]),
+        (format!("--key {token}"), &["--cert"]),
+    ] {
+        let outcome =
+            Etl::new(&scene.list(), &scene.output.path("out.parquet")).with(&format!("-q {options}"));
+        let outcome = outcome.run_as_typed();
+        assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+        scene.check(&outcome, needles);
+    }
+    let run = Etl::new(&scene.list(), &scene.output.path("out.parquet")).arg("-H").arg("X-A: b\r\nX-C: d");
+    scene.check(&run.run_as_typed(), &["--header", "x-a", "control character"]);
+    let run = Etl::new(&scene.list(), &scene.output.path("out.parquet")).arg("-A").arg("b\n");
+    scene.check(&run.run_as_typed(), &["--user-agent", "control character"]);
+}
+
+#[test]
+fn wrong_objects_in_the_list_are_named_with_their_line_and_repeat_no_secret() {
+    let scene = Scene::new();
+    for (line, needle) in [
+        (r#"{"url":"http://h/","header":{"a":"hunter2"}}"#, "unknown field `header`"),
+        (r#"{"url":"http://h/","headers":{"a":7,"b":"hunter2"}}"#, "headers: expected"),
+        (r#"{"url":"http://h/","body":"hunter2""#, "column"),
+        (r#"{"url":"a.json","headers":{"a":"hunter2"}}"#, "http or https"),
+        (r#"{"url":"http://u:hunter2@h/","headers":{"Authorization":"hunter2"}}"#, "one Authorization"),
+        (r#"{"url":"ftp://u:hunter2@h/"}"#, "http"),
+        (r#"{"method":"POST"}"#, "missing field `url`"),
+    ] {
+        let list = scene.list_with(line);
+        let outcome = Etl::new(&list, &scene.output.path("out.parquet")).run_as_typed();
+        assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+        scene.check(&outcome, &["wrong.txt:2", needle]);
+    }
+}
+
+#[test]
 fn missing_or_unknown_options_are_named() {
     let scene = Scene::new();
     scene.check_options("--frobnicate", &["--frobnicate"]);

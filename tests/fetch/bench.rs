@@ -8,9 +8,10 @@ use std::time::Duration;
 use etl::budget::ByteBudget;
 use etl::config::{HttpConfig, RetryConfig};
 use etl::cpu::CpuPool;
+use etl::error::Error;
 use etl::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher};
 use etl::metrics::Metrics;
-use etl::model::{DeclaredForm, Location, PageFault, PageId, PageRequest, Received};
+use etl::model::{Ask, DeclaredForm, Location, PageFault, PageId, PageOptions, PageRequest, Received};
 use etl::sink::LocalOutput;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -103,13 +104,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(config: &HttpConfig) -> Self {
+        Self::try_new(config).unwrap()
+    }
+
+    pub(crate) fn try_new(config: &HttpConfig) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::default());
         let folder = tempfile::tempdir().unwrap();
         let spools = LocalOutput::lock(&folder.path().join("out.parquet"), None).unwrap().spools();
         let backlog = BacklogRoom { budget: ByteBudget::new(64 * MIB), memory_bytes_max: MIB, spools };
         let pool = CpuPool::new(1).unwrap();
-        let fetcher = Fetcher::new(config, backlog, Arc::clone(&metrics), pool).with_seed(7);
-        Self { fetcher, metrics, permits: Arc::new(Semaphore::new(1000)), _folder: folder }
+        let fetcher = Fetcher::new(config, backlog, Arc::clone(&metrics), pool)?.with_seed(7);
+        Ok(Self { fetcher, metrics, permits: Arc::new(Semaphore::new(1000)), _folder: folder })
     }
 
     pub(crate) fn permit(&self) -> OwnedSemaphorePermit {
@@ -118,7 +123,16 @@ impl Bench {
 
     /// Reads the page whole, trying again as long as that may help.
     pub(crate) async fn fetch(&self, location: Location) -> Result<Page, PageFault> {
-        let request = request(location);
+        self.fetch_with(location, PageOptions::default()).await
+    }
+
+    /// The same for a page that its line says more of.
+    pub(crate) async fn fetch_with(
+        &self,
+        location: Location,
+        options: PageOptions,
+    ) -> Result<Page, PageFault> {
+        let request = request_with(location, options);
         let mut fetch = self.fetcher.begin(&request);
         loop {
             let mut body = Vec::new();
@@ -169,7 +183,13 @@ fn attempt_fault(error: FetchError) -> AttemptFault {
 }
 
 pub(crate) fn request(location: Location) -> PageRequest {
-    PageRequest { id: PageId { ordinal: 0, line: 1, page: 1 }, location, shown: "shown".into() }
+    request_with(location, PageOptions::default())
+}
+
+/// A request as a line of the list with these options makes it.
+pub(crate) fn request_with(location: Location, options: PageOptions) -> PageRequest {
+    let ask = Ask::new(&location, Arc::new(options)).unwrap();
+    PageRequest { id: PageId { ordinal: 0, line: 1, page: 1 }, location, shown: "shown".into(), ask }
 }
 
 /// What a single attempt at this answer gives.

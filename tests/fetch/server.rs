@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -88,7 +88,7 @@ async fn serve(
             seen.lock().unwrap().requests.push(String::new());
             return;
         }
-        let Some(head) = read_head(&mut connection).await else { return };
+        let Some(head) = read_request(&mut connection).await else { return };
         let reply = script(number, &head);
         seen.lock().unwrap().requests.push(head);
         // The client may hang up in the middle; that is its answer.
@@ -108,12 +108,19 @@ async fn serve(
     }
 }
 
-async fn read_head(connection: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(connection.read_u8().await.ok()?);
+/// A head, and the body behind it if its length is given.
+pub(crate) async fn read_request(connection: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(connection.read_u8().await.ok()?);
     }
-    String::from_utf8(head).ok()
+    let mut request = String::from_utf8(request).ok()?;
+    let length =
+        request.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    connection.read_exact(&mut body).await.ok()?;
+    request.push_str(std::str::from_utf8(&body).ok()?);
+    Some(request)
 }
 
 /// A head with these lines, and the body behind it.
