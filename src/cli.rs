@@ -153,6 +153,8 @@ fn input_of(args: InputArgs) -> Result<InputConfig, Error> {
 fn http_of(args: &HttpArgs) -> HttpConfig {
     HttpConfig {
         concurrency: args.concurrency,
+        concurrency_per_host: args.concurrency_per_host,
+        rate: args.rate,
         connect_timeout: args.connect_timeout,
         read_timeout: args.read_timeout,
         max_time: args.max_time,

@@ -35,6 +35,7 @@
 //! | `chunked=1` | Transfer-Encoding: chunked, in chunks of an odd size |
 //! | `close=1` | no length at all: the end of the connection is the end of the page |
 //! | `type=TEXT` | this Content-Type instead of the extension's |
+//! | `at_once=N` | 429 at once, with the `retry_after` if there is one, while N other requests are being answered |
 //! | `pages=K` | Link pagination (RFC 8288): `/log.json?pages=3` serves `log-1.json`, or `log.json` where there is none, with a `rel="next"` link to `/log.json?pages=3&page=2`, and so on; the last page has no next. All other parameters travel along |
 //!
 //! What goes wrong, for the first `times=N` requests of a URL (path and query together), or always without `times`;

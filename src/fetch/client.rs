@@ -19,7 +19,9 @@ use url::Url;
 use super::answer;
 use super::body::{BodyHead, Source};
 use super::decompress::{self, Coding};
-use super::retry::{Again, AttemptFault, Attempts, Deadline, classify};
+use super::level::Sign;
+use super::limits::{GivenUp, Hosts, Leave, Notice};
+use super::retry::{Again, AttemptFault, Attempts, Deadline, classify, parse_retry_after};
 use crate::config::HttpConfig;
 use crate::cpu::CpuPool;
 use crate::metrics::Metrics;
@@ -37,13 +39,15 @@ pub(super) struct HttpClient {
     config: HttpConfig,
     metrics: Arc<Metrics>,
     pool: CpuPool,
+    hosts: Hosts,
     plain: OnceLock<Result<Client, String>>,
     tls: OnceLock<Result<Client, String>>,
 }
 
 impl HttpClient {
     pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>, pool: CpuPool) -> Self {
-        Self { config, metrics, pool, plain: OnceLock::new(), tls: OnceLock::new() }
+        let hosts = Hosts::new(config.clone(), Arc::clone(&metrics));
+        Self { config, metrics, pool, hosts, plain: OnceLock::new(), tls: OnceLock::new() }
     }
 
     /// Asks for `url` once and reads the head of the answer.
@@ -52,12 +56,13 @@ impl HttpClient {
         url: &Url,
         attempts: &mut Attempts<'_>,
     ) -> Result<(BodyHead, Source), AttemptFault> {
-        let (mut response, answered_url) = self.follow(url, attempts).await?;
-        match response.status() {
+        let (exchange, answered_url) = self.follow(url, attempts).await?;
+        match exchange.response.status() {
             StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(), Source::Nothing)),
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {}
-            _ => return Err(self.status_fault(&mut response).await),
+            _ => return Err(self.status_fault(exchange).await),
         }
+        let Exchange { response, leave, .. } = exchange;
         let codings = codings(&response).map_err(|reason| AttemptFault::new(reason, Again::Never))?;
         let head = BodyHead {
             codings,
@@ -69,6 +74,7 @@ impl HttpClient {
         let body = HttpBody {
             expected_bytes: response.content_length(),
             response,
+            leave: Some(leave),
             received_bytes: 0,
             page_bytes_max: self.config.page_bytes_max,
             silence_max: self.config.read_timeout,
@@ -80,13 +86,14 @@ impl HttpClient {
     }
 
     /// Sends the request and those that the answers redirect to.
-    async fn follow(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<(Response, Url), AttemptFault> {
+    async fn follow(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<(Exchange, Url), AttemptFault> {
         let mut url = url.clone();
         for _ in 0..=REDIRECT_COUNT_MAX {
-            let response = self.send(&url, attempts).await?;
+            let exchange = self.send(&url, attempts).await?;
+            let response = &exchange.response;
             let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else {
-                return Ok((response, url));
+                return Ok((exchange, url));
             };
             url = redirect_target(&url, location.as_bytes()).map_err(|reason| {
                 AttemptFault::new(format!("HTTP {}: {reason}", response.status()), Again::Never)
@@ -96,22 +103,52 @@ impl HttpClient {
         Err(AttemptFault::new(reason, Again::Never))
     }
 
-    async fn send(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<Response, AttemptFault> {
+    async fn send(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<Exchange, AttemptFault> {
         let client = self.client(url)?;
+        let leave = self.stand_in_line(url, attempts).await?;
         self.metrics.requests_sent.add(1);
         let silence_max = self.config.read_timeout;
         let sent = attempts.deadline().within(timeout(silence_max, client.get(url.clone()).send()));
         let response = match sent.await? {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.send_fault(error)),
+            Ok(Err(error)) => {
+                if error.is_timeout() {
+                    leave.timed_out();
+                }
+                return Err(self.send_fault(error));
+            }
             Err(_) => {
+                leave.timed_out();
                 let reason = format!("no answer within {} s (--read-timeout)", silence_max.as_secs_f64());
                 return Err(AttemptFault::new(reason, Again::Soon));
             }
         };
         attempts.note_answer();
         self.metrics.count_status(response.status().as_u16());
-        Ok(response)
+        let notice = notice(&response);
+        if notice.sign == Some(Sign::Refusal) {
+            self.metrics.requests_throttled.add(1);
+        }
+        let served_count = leave.answered(notice, attempts.refusal_tells_of_host());
+        Ok(Exchange { response, leave, notice, served_count })
+    }
+
+    /// Waits for leave to send a request. The time of a page begins with its first one.
+    async fn stand_in_line(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<Leave, AttemptFault> {
+        let leave = self.hosts.leave(url, attempts.ordinal());
+        let leave = if attempts.are_clocks_started() {
+            attempts.deadline().within(leave).await?
+        } else {
+            let leave = leave.await;
+            attempts.start_clocks();
+            leave
+        };
+        leave.map_err(|GivenUp| {
+            let seconds = self.config.retry.retry_max_time.as_secs_f64();
+            let reason =
+                format!("not asked for: its host refused every request for {seconds} s (--retry-max-time)");
+            AttemptFault::new(reason, Again::Never)
+        })
     }
 
     fn client(&self, url: &Url) -> Result<&Client, AttemptFault> {
@@ -126,10 +163,13 @@ impl HttpClient {
     }
 
     /// The fault of an answer that holds no page, with the head of what it holds instead.
-    async fn status_fault(&self, response: &mut Response) -> AttemptFault {
+    async fn status_fault(&self, exchange: Exchange) -> AttemptFault {
+        let Exchange { mut response, leave, notice, served_count } = exchange;
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let again = classify(status.as_u16(), retry_after, SystemTime::now());
+        let again = match notice.sign {
+            Some(Sign::Refusal) => notice.pause.map_or(Again::Soon, Again::After),
+            _ => classify(status.as_u16(), header_text(&response, RETRY_AFTER.as_str()), SystemTime::now()),
+        };
         let mut reason = match status.canonical_reason() {
             Some(words) => format!("HTTP {} {words}", status.as_u16()),
             None => format!("HTTP {}", status.as_u16()),
@@ -137,12 +177,17 @@ impl HttpClient {
         if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             reason.push_str(" without a Location");
         }
-        let fault = AttemptFault::new(reason, again);
+        let mut fault = AttemptFault::new(reason, again);
+        if notice.sign == Some(Sign::Refusal) && status != StatusCode::SERVICE_UNAVAILABLE {
+            fault = fault.refused_after(served_count);
+        }
         let mut head = Vec::new();
         // One silence for the whole head: a server that drips an error is not listened to for long.
         // What came until then is kept.
-        let _ = timeout(self.config.read_timeout, self.read_head(response, &mut head)).await;
-        fault.with_received(self.readable(head, codings(response).unwrap_or_default()).await)
+        let _ = timeout(self.config.read_timeout, self.read_head(&mut response, &mut head)).await;
+        let codings = codings(&response).unwrap_or_default();
+        drop((response, leave));
+        fault.with_received(self.readable(head, codings).await)
     }
 
     async fn read_head(&self, response: &mut Response, head: &mut Vec<u8>) {
@@ -184,10 +229,22 @@ impl HttpClient {
     }
 }
 
+/// A request and the head of its answer.
+#[derive(Debug)]
+struct Exchange {
+    response: Response,
+    leave: Leave,
+    notice: Notice,
+    /// Requests that the host has served so far.
+    served_count: u64,
+}
+
 /// The body of an answer, as it was sent.
 #[derive(Debug)]
 pub(super) struct HttpBody {
     response: Response,
+    /// Given back with the last byte, so that the next request need not wait until this one's are used.
+    leave: Option<Leave>,
     expected_bytes: Option<u64>,
     received_bytes: u64,
     page_bytes_max: u64,
@@ -204,7 +261,10 @@ impl HttpBody {
         let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
         let bytes = match received {
             Ok(Ok(Some(bytes))) => bytes,
-            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(None)) => {
+                self.leave = None;
+                return Ok(None);
+            }
             Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
             Err(_) => return Err(silence_fault(self.silence_max, self.received_bytes)),
         };
@@ -271,6 +331,28 @@ fn redirect_target(from: &Url, location: &[u8]) -> Result<Url, String> {
     };
     let is_set = to.set_username(&user).is_ok() && to.set_password(password.as_deref()).is_ok();
     if is_set { Ok(to) } else { Err("its Location has no host".into()) }
+}
+
+fn header_text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What an answer says of the requests that its host takes.
+fn notice(response: &Response) -> Notice {
+    let now = SystemTime::now();
+    let retry_after =
+        header_text(response, RETRY_AFTER.as_str()).and_then(|text| parse_retry_after(text, now));
+    let quota_pause = answer::quota_pause(|name| header_text(response, name), now);
+    let sign = match response.status().as_u16() {
+        429 => Some(Sign::Refusal),
+        // Some APIs refuse what is beyond a quota like this.
+        403 if quota_pause.is_some() => Some(Sign::Refusal),
+        503 if retry_after.is_some() => Some(Sign::Refusal),
+        503 => Some(Sign::Vague),
+        _ => None,
+    };
+    let retry_after = retry_after.filter(|_| sign == Some(Sign::Refusal));
+    Notice { sign, pause: retry_after.or(quota_pause) }
 }
 
 fn header_values(response: &Response, name: HeaderName) -> Vec<&str> {

@@ -3,8 +3,9 @@
 //! [`UrlList`] checks the whole list before the first request and then yields a
 //! [`PageRequest`](crate::model::PageRequest) for each URL; [`Fetcher`] opens one and gives its
 //! [`Body`], decompressed while it arrives, or a fault that may be worth another attempt. A body that was
-//! cut short, at whichever layer, never ends well. Nothing here knows what a page holds, decides how many
-//! are fetched at once, or prints; what is a secret in a URL is known to [`Redaction`] alone.
+//! cut short, at whichever layer, never ends well. How many requests a host gets at once, and how fast, is decided
+//! here, host by host. Nothing here knows what a page holds, or prints; what is a secret in a URL is known to
+//! [`Redaction`] alone.
 
 mod answer;
 mod backlog;
@@ -13,8 +14,11 @@ mod client;
 mod decompress;
 mod fetcher;
 mod file;
+mod level;
+mod limits;
 mod lines;
 mod list;
+mod rate;
 mod redact;
 mod retry;
 mod spool;

@@ -21,6 +21,8 @@ pub struct AttemptFault {
     pub(super) received: Vec<u8>,
     /// Whether and when it may be tried again.
     pub(super) again: Again,
+    /// How many requests its host had served, where it refused this one for being too many.
+    pub(super) refused_after: Option<u64>,
 }
 
 /// Whether an attempt may be followed by another.
@@ -36,11 +38,16 @@ pub(super) enum Again {
 
 impl AttemptFault {
     pub(super) fn new(reason: impl Into<String>, again: Again) -> Self {
-        Self { reason: reason.into(), received: Vec::new(), again }
+        Self { reason: reason.into(), received: Vec::new(), again, refused_after: None }
     }
 
     pub(super) fn with_received(mut self, received: Vec<u8>) -> Self {
         self.received = received;
+        self
+    }
+
+    pub(super) fn refused_after(mut self, served_count: u64) -> Self {
+        self.refused_after = Some(served_count);
         self
     }
 }
@@ -57,8 +64,12 @@ pub(super) fn classify(status: u16, retry_after: Option<&str>, now: SystemTime) 
     }
 }
 
+/// The first refusals of a page tell of its host: others were before it, and its turn comes. One that goes on being
+/// refused while others are served is refused for itself.
+const REFUSALS_OF_HOST_MAX: u32 = 3;
+
 /// `Retry-After` in seconds or as an HTTP date; a date that has passed is no wait at all.
-fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are longer than any run waits.
@@ -97,12 +108,18 @@ pub(super) struct Attempts<'a> {
     random: fastrand::Rng,
     began: Instant,
     deadline: Deadline,
+    /// Attempts, and those of them that count against `retry_count`.
     count: u32,
+    spent_count: u32,
+    /// Attempts that the host refused while it served others, and how many it had served at the last refusal.
+    crowded_count: u32,
+    served_count: u64,
     answered: bool,
+    are_clocks_started: bool,
 }
 
 impl<'a> Attempts<'a> {
-    /// No attempt yet; the clocks of `retry_max_time` and `max_time` start now.
+    /// No attempt yet; the clocks of `retry_max_time` and `max_time` start now, or with [`Self::start_clocks`].
     pub(super) fn new(config: &'a RetryConfig, max_time: Option<Duration>, page: PageId, seed: u64) -> Self {
         let began = Instant::now();
         Self {
@@ -112,13 +129,39 @@ impl<'a> Attempts<'a> {
             began,
             deadline: Deadline { began, max_time },
             count: 0,
+            spent_count: 0,
+            crowded_count: 0,
+            served_count: 0,
             answered: false,
+            are_clocks_started: false,
         }
+    }
+
+    /// Starts the clocks anew with the first request: what a page waited for its host until then is not its own time.
+    pub(super) fn start_clocks(&mut self) {
+        self.began = Instant::now();
+        self.deadline.began = self.began;
+        self.are_clocks_started = true;
+    }
+
+    pub(super) fn are_clocks_started(&self) -> bool {
+        self.are_clocks_started
+    }
+
+    /// Where the page stands in the list.
+    pub(super) fn ordinal(&self) -> u64 {
+        self.page.ordinal
+    }
+
+    /// Whether another refusal would tell of the host, and not of this page.
+    pub(super) fn refusal_tells_of_host(&self) -> bool {
+        self.crowded_count < REFUSALS_OF_HOST_MAX
     }
 
     /// Begins an attempt and returns its number, from 1.
     pub(super) fn begin(&mut self) -> u32 {
         self.count += 1;
+        self.spent_count += 1;
         self.count
     }
 
@@ -133,7 +176,9 @@ impl<'a> Attempts<'a> {
     /// There is none: the page fails, for the reason of the last attempt. What was received is left to
     /// the caller.
     pub(super) fn delay_before_next(&mut self, fault: &AttemptFault) -> Result<Duration, PageFault> {
-        let delay = self.delay(fault.again).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
+        let is_crowded = fault.refused_after.is_some_and(|served_count| self.note_refusal(served_count));
+        let delay =
+            self.delay(fault.again, is_crowded).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         warn!(page = %self.page, attempt = self.count, reason = fault.reason, delay_ms, "retrying fetch");
         Ok(delay)
@@ -144,34 +189,57 @@ impl<'a> Attempts<'a> {
         self.deadline
     }
 
+    /// Whether the host has served others since it refused this page last. Then the attempt does not count: it is the
+    /// host that is crowded, and not the page that fails. Only `retry_max_time` ends that, or no retries at all.
+    fn note_refusal(&mut self, served_count: u64) -> bool {
+        let is_crowded = served_count > self.served_count && self.config.retry_count > 0;
+        self.served_count = served_count;
+        if is_crowded {
+            self.crowded_count += 1;
+            self.spent_count -= 1;
+        }
+        is_crowded
+    }
+
     /// `Err` holds the limit that was met, where it is worth telling.
-    fn delay(&mut self, again: Again) -> Result<Duration, Option<String>> {
+    fn delay(&mut self, again: Again, is_crowded: bool) -> Result<Duration, Option<String>> {
         let asked = match again {
             Again::Never => return Err(None),
             Again::Soon => Duration::ZERO,
             Again::After(pause) => pause,
         };
-        if self.count > self.config.retry_count {
+        if self.spent_count > self.config.retry_count {
             return Err(None);
         }
-        let delay = asked.max(self.jitter());
+        let delay = asked.max(self.jitter(is_crowded));
         let left = self.config.retry_max_time.saturating_sub(self.began.elapsed());
         if delay <= left {
             return Ok(delay);
         }
         let limit = self.config.retry_max_time.as_secs_f64();
-        Err(Some(if asked > left {
-            let asked = asked.as_secs_f64();
-            format!("the server asks to wait {asked:.0} s, more than the {limit} s of --retry-max-time leave")
-        } else {
-            format!("no attempt more fits into the {limit} s of --retry-max-time")
-        }))
+        if asked <= left {
+            return Err(Some(format!("no attempt more fits into the {limit} s of --retry-max-time")));
+        }
+        if !left.is_zero() {
+            // The last attempt, at the end of the time.
+            return Ok(left);
+        }
+        let asked = asked.as_secs_f64();
+        Err(Some(format!(
+            "the server asks to wait {asked:.0} s more, and the {limit} s of --retry-max-time are over"
+        )))
     }
 
     /// Full jitter: evenly from nothing to the exponential bound, so that clients that failed together
     /// do not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
-    fn jitter(&mut self) -> Duration {
-        let doublings = self.count.saturating_sub(1).min(31);
+    ///
+    /// In a crowd, which the host's own line thins out, none is needed at first.
+    fn jitter(&mut self, is_crowded: bool) -> Duration {
+        let doublings = match is_crowded {
+            false => self.spent_count.saturating_sub(1).min(31),
+            true if self.crowded_count <= REFUSALS_OF_HOST_MAX => return Duration::ZERO,
+            true => (self.crowded_count - REFUSALS_OF_HOST_MAX).min(31),
+        };
         let bound = self.config.base.saturating_mul(1 << doublings).min(self.config.cap);
         bound.mul_f64(self.random.f64())
     }
@@ -243,10 +311,10 @@ mod tests {
             let mut attempts = Attempts::new(&config, None, PAGE, seed);
             for bound_s in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
                 attempts.begin();
-                assert!(attempts.jitter() <= Duration::from_secs_f64(bound_s));
+                assert!(attempts.jitter(false) <= Duration::from_secs_f64(bound_s));
             }
-            attempts.count = u32::MAX;
-            assert!(attempts.jitter() <= config.cap);
+            attempts.spent_count = u32::MAX;
+            assert!(attempts.jitter(false) <= config.cap);
         }
     }
 
@@ -255,7 +323,7 @@ mod tests {
         let config = config();
         let mut attempts = Attempts::new(&config, None, PAGE, 1);
         attempts.begin();
-        let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter()).collect();
+        let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter(false)).collect();
         assert!(drawn.iter().any(|delay| *delay < config.base / 10));
         assert!(drawn.iter().any(|delay| *delay > config.base.mul_f64(0.9)));
     }
@@ -289,14 +357,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn server_that_asks_for_too_long_a_pause_fails_the_page_at_once() {
+    async fn server_that_asks_for_too_long_a_pause_is_asked_again_at_the_end_of_the_time() {
         let (elapsed, end) = exhaust(&config(), Again::After(Duration::from_secs(3600))).await;
         assert_eq!(
             end.reason,
-            "HTTP 503 Service Unavailable; the server asks to wait 3600 s, \
-             more than the 300 s of --retry-max-time leave"
+            "HTTP 503 Service Unavailable after 2 attempts; the server asks to wait 3600 s more, \
+             and the 300 s of --retry-max-time are over"
         );
-        assert_eq!(elapsed, Duration::ZERO);
+        assert!((300_000..300_010).contains(&elapsed.as_millis()), "{elapsed:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -68,6 +68,8 @@ pub(super) struct Line {
 struct Broken {
     fault: AttemptFault,
     received: Option<Received>,
+    /// Whether there was a body, of which the writer may have taken chunks.
+    has_begun: bool,
 }
 
 impl Line {
@@ -130,7 +132,7 @@ impl Line {
         let mut is_again = false;
         let last_step = loop {
             let attempt = self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again);
-            let Broken { fault, received } = match attempt.await? {
+            let Broken { fault, received, has_begun } = match attempt.await? {
                 Ok(trace) => break Step::End(trace),
                 Err(broken) => broken,
             };
@@ -138,7 +140,8 @@ impl Line {
             if let Err(end) = fetch.wait_after(fault).await {
                 break Step::Failed(PageFault { received: received.or(end.received), ..end });
             }
-            if steps.send(Step::Void).await.is_err() {
+            // What the host refused, perhaps many times, leaves nothing to take back, and the steps have few places.
+            if has_begun && steps.send(Step::Void).await.is_err() {
                 return Ok(());
             }
             // Pages that wait for their turn may hold all permits, so the one at the head goes on without.
@@ -166,7 +169,9 @@ impl Line {
         let asked = Instant::now();
         let mut body = match fetch.open(permit).await {
             Ok(body) => body,
-            Err(FetchError::Attempt(fault)) => return Ok(Err(Broken { fault, received: None })),
+            Err(FetchError::Attempt(fault)) => {
+                return Ok(Err(Broken { fault, received: None, has_begun: false }));
+            }
             Err(FetchError::Run(error)) => return Err(error),
         };
         let mut cutter = Cutter::new(&self.transform, body.form());
@@ -179,7 +184,7 @@ impl Line {
             Err(FetchError::Attempt(fault)) => {
                 let trace = trace.unwrap_or_else(|| trace_of(cutter.buffer()));
                 let received = trace_the_rest(&mut body, trace).await;
-                Ok(Err(Broken { fault, received }))
+                Ok(Err(Broken { fault, received, has_begun: true }))
             }
         }
     }
