@@ -20,6 +20,8 @@ mod identity;
 mod kill;
 #[path = "cli/large.rs"]
 mod large;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/lock.rs"]
 mod lock;
 #[path = "cli/memory.rs"]

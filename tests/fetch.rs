@@ -12,5 +12,7 @@ mod bench;
 mod bodies;
 #[path = "fetch/files.rs"]
 mod files;
+#[path = "fetch/limits.rs"]
+mod limits;
 #[path = "fetch/server.rs"]
 mod server;

@@ -197,6 +197,8 @@ struct Server {
     started: Instant,
     connection_count: AtomicUsize,
     request_count: AtomicU64,
+    /// Requests that are being answered, until the first byte of their answers.
+    busy_count: AtomicUsize,
     attempts: Mutex<HashMap<String, u64>>,
 }
 
@@ -222,6 +224,7 @@ impl Server {
             started: Instant::now(),
             connection_count: AtomicUsize::new(0),
             request_count: AtomicU64::new(0),
+            busy_count: AtomicUsize::new(0),
             attempts: Mutex::new(HashMap::new()),
         }
     }
@@ -233,8 +236,10 @@ impl Server {
         while let Some(request) = Request::read(&mut stream)? {
             let at_ms = self.started.elapsed().as_millis();
             let attempt = self.count_attempt(&request.target);
-            let answer = self.site.answer(&request, attempt);
+            let other_count = self.busy_count.fetch_add(1, Ordering::Relaxed);
+            let answer = self.site.answer(&request, attempt, other_count);
             thread::sleep(answer.latency);
+            self.busy_count.fetch_sub(1, Ordering::Relaxed);
             if answer.resets_at_once() {
                 self.log(&request, &answer, connection, attempt, at_ms, 0);
                 // The last byte of the request was left unread, so that the kernel resets the connection.

@@ -129,8 +129,8 @@ impl HttpClient {
         if notice.sign == Some(Sign::Refusal) {
             self.metrics.requests_throttled.add(1);
         }
-        let served_count = leave.answered(notice, attempts.refusal_tells_of_host());
-        Ok(Exchange { response, leave, notice, served_count })
+        let is_of_crowd = leave.answered(notice);
+        Ok(Exchange { response, leave, notice, is_of_crowd })
     }
 
     /// Waits for leave to send a request. The time of a page begins with its first one.
@@ -164,7 +164,7 @@ impl HttpClient {
 
     /// The fault of an answer that holds no page, with the head of what it holds instead.
     async fn status_fault(&self, exchange: Exchange) -> AttemptFault {
-        let Exchange { mut response, leave, notice, served_count } = exchange;
+        let Exchange { mut response, leave, notice, is_of_crowd } = exchange;
         let status = response.status();
         let again = match notice.sign {
             Some(Sign::Refusal) => notice.pause.map_or(Again::Soon, Again::After),
@@ -177,10 +177,9 @@ impl HttpClient {
         if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             reason.push_str(" without a Location");
         }
-        let mut fault = AttemptFault::new(reason, again);
-        if notice.sign == Some(Sign::Refusal) && status != StatusCode::SERVICE_UNAVAILABLE {
-            fault = fault.refused_after(served_count);
-        }
+        // A 503 may be the page's own.
+        let is_of_crowd = is_of_crowd && status != StatusCode::SERVICE_UNAVAILABLE;
+        let fault = AttemptFault::new(reason, again).of_crowd(is_of_crowd);
         let mut head = Vec::new();
         // One silence for the whole head: a server that drips an error is not listened to for long.
         // What came until then is kept.
@@ -235,15 +234,16 @@ struct Exchange {
     response: Response,
     leave: Leave,
     notice: Notice,
-    /// Requests that the host has served so far.
-    served_count: u64,
+    /// Whether it was refused together with others that were in flight.
+    is_of_crowd: bool,
 }
 
 /// The body of an answer, as it was sent.
 #[derive(Debug)]
 pub(super) struct HttpBody {
     response: Response,
-    /// Given back with the last byte, so that the next request need not wait until this one's are used.
+    /// Given back with the last byte, so that the next request need not wait until this one's are used; and however it
+    /// ends, for the page that the writer waits for may be the next one.
     leave: Option<Leave>,
     expected_bytes: Option<u64>,
     received_bytes: u64,
@@ -258,13 +258,18 @@ impl HttpBody {
     ///
     /// Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, AttemptFault> {
+        let received = self.receive().await;
+        if !matches!(received, Ok(Some(_))) {
+            self.leave = None;
+        }
+        received
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, AttemptFault> {
         let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
         let bytes = match received {
             Ok(Ok(Some(bytes))) => bytes,
-            Ok(Ok(None)) => {
-                self.leave = None;
-                return Ok(None);
-            }
+            Ok(Ok(None)) => return Ok(None),
             Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
             Err(_) => return Err(silence_fault(self.silence_max, self.received_bytes)),
         };

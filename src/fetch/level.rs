@@ -58,7 +58,9 @@ pub(super) struct Level {
 #[derive(Debug)]
 struct Round {
     began: Instant,
+    /// The level at its beginning, and at that of the round trip before.
     size: usize,
+    size_before: usize,
     answer_count: u32,
     /// The most that were in flight in this round trip, and in the one before.
     peak: usize,
@@ -90,7 +92,7 @@ impl Level {
             hold_rounds: HOLD_ROUNDS_MIN,
             cut_at: None,
             usual: None,
-            round: Round::new(Instant::now(), size, 0),
+            round: Round::new(Instant::now(), size),
         }
     }
 
@@ -157,7 +159,7 @@ impl Level {
     }
 
     fn end_round(&mut self) {
-        let Round { began, size, peak, fastest, .. } = self.round;
+        let Round { began, size, size_before, peak, fastest, .. } = self.round;
         let was_cut = self.cut_at.is_some_and(|cut_at| cut_at >= began);
         if self.is_slow(fastest) {
             // Queues cost time but no request, so below where it began nothing is gained.
@@ -165,18 +167,23 @@ impl Level {
             self.proven = self.proven.min(self.size());
             self.is_doubling = false;
         } else if !was_cut && self.round.used() >= size {
+            // The last requests of the round trip before have been answered as well, but not all of this one's.
+            let size = size.min(size_before);
             self.proven = self.proven.max(size);
             self.try_again(size);
         }
-        self.round = Round::new(Instant::now(), self.size(), peak);
+        let next = Round::new(Instant::now(), self.size());
+        self.round = Round { size_before: size, peak_before: peak, ..next };
     }
 
     /// After a round trip at `size` without a sign: is it time to try what was refused, or has that gone well?
     fn try_again(&mut self, size: usize) {
         let Some(refused_at) = self.refused_at else { return };
         if size >= refused_at {
+            // Nothing is known any more of what is too much.
             self.refused_at = None;
             self.hold_rounds = HOLD_ROUNDS_MIN;
+            self.is_doubling = true;
         } else if size + 1 == refused_at {
             self.held_rounds += 1;
             if self.held_rounds >= self.hold_rounds {
@@ -195,8 +202,8 @@ impl Level {
 }
 
 impl Round {
-    fn new(began: Instant, size: usize, peak_before: usize) -> Self {
-        Self { began, size, answer_count: 0, peak: 0, peak_before, fastest: Duration::MAX }
+    fn new(began: Instant, size: usize) -> Self {
+        Self { began, size, size_before: 0, answer_count: 0, peak: 0, peak_before: 0, fastest: Duration::MAX }
     }
 
     /// The most that were in flight lately.

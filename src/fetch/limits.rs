@@ -72,8 +72,8 @@ struct Line {
     pause: Option<Pause>,
     /// Since when somebody stands in front of the pause.
     standing_since: Option<Instant>,
-    /// Good answers.
-    served_count: u64,
+    /// When the last request was refused that no other had been refused before it while it was in flight.
+    refused_at: Option<Instant>,
     /// When the first request was refused of those since the last good answer.
     refusing_since: Option<Instant>,
     is_given_up: bool,
@@ -149,21 +149,23 @@ impl Hosts {
 }
 
 impl Leave {
-    /// Takes account of an answer. Returns how many requests the host has served so far. A refusal need not tell of
-    /// the host: a page may be refused for itself.
-    pub(super) fn answered(&self, notice: Notice, refusal_tells_of_host: bool) -> u64 {
+    /// Takes account of an answer. Returns whether the request was refused together with others that were in
+    /// flight: the first of them has told all there is to tell.
+    pub(super) fn answered(&self, notice: Notice) -> bool {
         let retry_max_time = self.host.retry_max_time;
         let mut line = self.host.line();
         if let Some(asked) = notice.pause {
             line.pause(self.sent_at, asked.min(retry_max_time));
         }
-        match notice.sign {
-            None => line.served(self.sent_at),
-            Some(sign) if refusal_tells_of_host => line.refused(self.sent_at, sign, retry_max_time),
-            Some(_) => {}
-        }
+        let is_of_crowd = match notice.sign {
+            None => {
+                line.served(self.sent_at);
+                false
+            }
+            Some(sign) => line.refused(self.sent_at, sign, retry_max_time),
+        };
         line.call_next();
-        line.served_count
+        is_of_crowd
     }
 
     /// Takes account of a request without an answer for as long as one is waited for.
@@ -208,7 +210,7 @@ impl Line {
             arrival_count: 0,
             pause: None,
             standing_since: None,
-            served_count: 0,
+            refused_at: None,
             refusing_since: None,
             is_given_up: false,
             busy_until: Instant::now(),
@@ -249,18 +251,26 @@ impl Line {
     }
 
     fn served(&mut self, sent_at: Instant) {
-        self.served_count += 1;
         self.refusing_since = None;
         self.level.answered(sent_at, sent_at.elapsed());
     }
 
-    fn refused(&mut self, sent_at: Instant, sign: Sign, retry_max_time: Duration) {
+    /// Whether another was refused while this one was in flight.
+    fn refused(&mut self, sent_at: Instant, sign: Sign, retry_max_time: Duration) -> bool {
         self.level.refused(sent_at, sign);
+        if sign == Sign::Vague {
+            return false;
+        }
         let since = *self.refusing_since.get_or_insert_with(Instant::now);
-        if sign == Sign::Refusal && since.elapsed() >= retry_max_time && sent_at > since {
+        if since.elapsed() >= retry_max_time && sent_at > since {
             self.is_given_up = true;
             self.waiting.values().for_each(|called| called.notify_one());
         }
+        let is_of_crowd = self.refused_at.is_some_and(|refused_at| sent_at <= refused_at);
+        if !is_of_crowd {
+            self.refused_at = Some(Instant::now());
+        }
+        is_of_crowd
     }
 
     fn pause(&mut self, sent_at: Instant, asked: Duration) {

@@ -92,7 +92,7 @@ async fn send_pages(config: HttpConfig, page_count: u64, latency: Duration, mann
                             false
                         }
                     };
-                    leave.answered(if is_refused { REFUSED } else { SERVED }, true);
+                    leave.answered(if is_refused { REFUSED } else { SERVED });
                     drop(leave);
                     let mut outcome = outcome.lock().unwrap();
                     if is_refused {
@@ -169,7 +169,7 @@ async fn fixed_number_stays_whatever_the_host_says() {
         let fourth = tokio::time::timeout(millis(1), hosts.leave(&url(), 3)).await;
         assert!(fourth.is_err(), "a fourth");
         for leave in leaves {
-            leave.answered(REFUSED, true);
+            leave.answered(REFUSED);
         }
     }
 }
@@ -184,7 +184,7 @@ async fn pause_that_a_host_asks_for_holds_for_all_of_its_pages_and_once() {
     }
     for leave in leaves.drain(..) {
         sleep(millis(10)).await;
-        leave.answered(refused_for(Duration::from_secs(2)), true);
+        leave.answered(refused_for(Duration::from_secs(2)));
     }
     let other = Url::parse("http://host:81/page").unwrap();
     drop(hosts.leave(&other, 99).await.unwrap());
@@ -205,7 +205,7 @@ async fn used_up_quota_of_a_good_answer_is_a_pause_and_no_cut() {
     let hosts = hosts(HttpConfig::default());
     let began = Instant::now();
     let leave = hosts.leave(&url(), 0).await.unwrap();
-    leave.answered(Notice { pause: Some(Duration::from_secs(30)), ..SERVED }, true);
+    leave.answered(Notice { pause: Some(Duration::from_secs(30)), ..SERVED });
     drop(leave);
     let mut leaves = Vec::new();
     for ordinal in 1..17 {
@@ -218,7 +218,7 @@ async fn used_up_quota_of_a_good_answer_is_a_pause_and_no_cut() {
 async fn pause_is_no_longer_than_a_page_may_be_tried_again() {
     let hosts = hosts(HttpConfig::default());
     let began = Instant::now();
-    hosts.leave(&url(), 0).await.unwrap().answered(refused_for(Duration::from_secs(1 << 30)), true);
+    hosts.leave(&url(), 0).await.unwrap().answered(refused_for(Duration::from_secs(1 << 30)));
     drop(hosts.leave(&url(), 1).await.unwrap());
     assert_eq!(began.elapsed().as_secs(), RETRY_MAX_TIME.as_secs());
 }
@@ -234,7 +234,7 @@ async fn host_that_serves_nobody_for_that_long_is_given_up_for_all_who_wait() {
         tasks.spawn(async move {
             while let Ok(leave) = hosts.leave(&url(), ordinal).await {
                 sleep(millis(50)).await;
-                leave.answered(refused_for(Duration::from_secs(60)), true);
+                leave.answered(refused_for(Duration::from_secs(60)));
             }
             given_up_count.fetch_add(1, Ordering::Relaxed);
         });
@@ -250,7 +250,7 @@ async fn host_that_serves_somebody_now_and_then_is_not_given_up() {
     let hosts = hosts(HttpConfig::default());
     for round in 0..20 {
         let leave = hosts.leave(&url(), 0).await.unwrap();
-        leave.answered(if round % 4 == 3 { SERVED } else { refused_for(Duration::from_secs(90)) }, true);
+        leave.answered(if round % 4 == 3 { SERVED } else { refused_for(Duration::from_secs(90)) });
     }
 }
 
@@ -310,7 +310,7 @@ async fn timeouts_and_vague_refusals_lower_the_level_but_not_far() {
         sleep(millis(1)).await;
         hosts.leave(&url(), 0).await.unwrap().timed_out();
         sleep(millis(1)).await;
-        hosts.leave(&url(), 0).await.unwrap().answered(Notice { sign: Some(Sign::Vague), pause: None }, true);
+        hosts.leave(&url(), 0).await.unwrap().answered(Notice { sign: Some(Sign::Vague), pause: None });
     }
     let mut leaves = Vec::new();
     while let Ok(leave) = tokio::time::timeout(millis(1), hosts.leave(&url(), 0)).await {
@@ -335,7 +335,7 @@ async fn rate_is_that_of_one_host() {
 async fn list_of_many_hosts_keeps_little_of_each() {
     let hosts = hosts(HttpConfig::default());
     let paused = hosts.leave(&url(), 0).await.unwrap();
-    paused.answered(refused_for(Duration::from_secs(100)), true);
+    paused.answered(refused_for(Duration::from_secs(100)));
     drop(paused);
     for number in 0..5000 {
         let url = Url::parse(&format!("http://host-{number}/")).unwrap();

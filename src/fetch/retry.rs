@@ -21,8 +21,8 @@ pub struct AttemptFault {
     pub(super) received: Vec<u8>,
     /// Whether and when it may be tried again.
     pub(super) again: Again,
-    /// How many requests its host had served, where it refused this one for being too many.
-    pub(super) refused_after: Option<u64>,
+    /// Whether its host refused it together with others that were in flight.
+    pub(super) is_of_crowd: bool,
 }
 
 /// Whether an attempt may be followed by another.
@@ -38,7 +38,7 @@ pub(super) enum Again {
 
 impl AttemptFault {
     pub(super) fn new(reason: impl Into<String>, again: Again) -> Self {
-        Self { reason: reason.into(), received: Vec::new(), again, refused_after: None }
+        Self { reason: reason.into(), received: Vec::new(), again, is_of_crowd: false }
     }
 
     pub(super) fn with_received(mut self, received: Vec<u8>) -> Self {
@@ -46,8 +46,8 @@ impl AttemptFault {
         self
     }
 
-    pub(super) fn refused_after(mut self, served_count: u64) -> Self {
-        self.refused_after = Some(served_count);
+    pub(super) fn of_crowd(mut self, is_of_crowd: bool) -> Self {
+        self.is_of_crowd = is_of_crowd;
         self
     }
 }
@@ -63,10 +63,6 @@ pub(super) fn classify(status: u16, retry_after: Option<&str>, now: SystemTime) 
         _ => Again::Never,
     }
 }
-
-/// The first refusals of a page tell of its host: others were before it, and its turn comes. One that goes on being
-/// refused while others are served is refused for itself.
-const REFUSALS_OF_HOST_MAX: u32 = 3;
 
 /// `Retry-After` in seconds or as an HTTP date; a date that has passed is no wait at all.
 pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
@@ -111,9 +107,6 @@ pub(super) struct Attempts<'a> {
     /// Attempts, and those of them that count against `retry_count`.
     count: u32,
     spent_count: u32,
-    /// Attempts that the host refused while it served others, and how many it had served at the last refusal.
-    crowded_count: u32,
-    served_count: u64,
     answered: bool,
     are_clocks_started: bool,
 }
@@ -130,8 +123,6 @@ impl<'a> Attempts<'a> {
             deadline: Deadline { began, max_time },
             count: 0,
             spent_count: 0,
-            crowded_count: 0,
-            served_count: 0,
             answered: false,
             are_clocks_started: false,
         }
@@ -153,11 +144,6 @@ impl<'a> Attempts<'a> {
         self.page.ordinal
     }
 
-    /// Whether another refusal would tell of the host, and not of this page.
-    pub(super) fn refusal_tells_of_host(&self) -> bool {
-        self.crowded_count < REFUSALS_OF_HOST_MAX
-    }
-
     /// Begins an attempt and returns its number, from 1.
     pub(super) fn begin(&mut self) -> u32 {
         self.count += 1;
@@ -176,9 +162,7 @@ impl<'a> Attempts<'a> {
     /// There is none: the page fails, for the reason of the last attempt. What was received is left to
     /// the caller.
     pub(super) fn delay_before_next(&mut self, fault: &AttemptFault) -> Result<Duration, PageFault> {
-        let is_crowded = fault.refused_after.is_some_and(|served_count| self.note_refusal(served_count));
-        let delay =
-            self.delay(fault.again, is_crowded).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
+        let delay = self.delay(fault).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         warn!(page = %self.page, attempt = self.count, reason = fault.reason, delay_ms, "retrying fetch");
         Ok(delay)
@@ -189,21 +173,14 @@ impl<'a> Attempts<'a> {
         self.deadline
     }
 
-    /// Whether the host has served others since it refused this page last. Then the attempt does not count: it is the
-    /// host that is crowded, and not the page that fails. Only `retry_max_time` ends that, or no retries at all.
-    fn note_refusal(&mut self, served_count: u64) -> bool {
-        let is_crowded = served_count > self.served_count && self.config.retry_count > 0;
-        self.served_count = served_count;
-        if is_crowded {
-            self.crowded_count += 1;
+    /// `Err` holds the limit that was met, where it is worth telling.
+    fn delay(&mut self, fault: &AttemptFault) -> Result<Duration, Option<String>> {
+        if fault.is_of_crowd && self.config.retry_count > 0 {
+            // The page has not failed: its host takes fewer at once, and it goes back to its place in the line, where
+            // only `retry_max_time` ends it.
             self.spent_count -= 1;
         }
-        is_crowded
-    }
-
-    /// `Err` holds the limit that was met, where it is worth telling.
-    fn delay(&mut self, again: Again, is_crowded: bool) -> Result<Duration, Option<String>> {
-        let asked = match again {
+        let asked = match fault.again {
             Again::Never => return Err(None),
             Again::Soon => Duration::ZERO,
             Again::After(pause) => pause,
@@ -211,7 +188,7 @@ impl<'a> Attempts<'a> {
         if self.spent_count > self.config.retry_count {
             return Err(None);
         }
-        let delay = asked.max(self.jitter(is_crowded));
+        let delay = asked.max(if fault.is_of_crowd { Duration::ZERO } else { self.jitter() });
         let left = self.config.retry_max_time.saturating_sub(self.began.elapsed());
         if delay <= left {
             return Ok(delay);
@@ -232,14 +209,8 @@ impl<'a> Attempts<'a> {
 
     /// Full jitter: evenly from nothing to the exponential bound, so that clients that failed together
     /// do not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
-    ///
-    /// In a crowd, which the host's own line thins out, none is needed at first.
-    fn jitter(&mut self, is_crowded: bool) -> Duration {
-        let doublings = match is_crowded {
-            false => self.spent_count.saturating_sub(1).min(31),
-            true if self.crowded_count <= REFUSALS_OF_HOST_MAX => return Duration::ZERO,
-            true => (self.crowded_count - REFUSALS_OF_HOST_MAX).min(31),
-        };
+    fn jitter(&mut self) -> Duration {
+        let doublings = self.spent_count.saturating_sub(1).min(31);
         let bound = self.config.base.saturating_mul(1 << doublings).min(self.config.cap);
         bound.mul_f64(self.random.f64())
     }
@@ -311,10 +282,10 @@ mod tests {
             let mut attempts = Attempts::new(&config, None, PAGE, seed);
             for bound_s in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
                 attempts.begin();
-                assert!(attempts.jitter(false) <= Duration::from_secs_f64(bound_s));
+                assert!(attempts.jitter() <= Duration::from_secs_f64(bound_s));
             }
             attempts.spent_count = u32::MAX;
-            assert!(attempts.jitter(false) <= config.cap);
+            assert!(attempts.jitter() <= config.cap);
         }
     }
 
@@ -323,7 +294,7 @@ mod tests {
         let config = config();
         let mut attempts = Attempts::new(&config, None, PAGE, 1);
         attempts.begin();
-        let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter(false)).collect();
+        let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter()).collect();
         assert!(drawn.iter().any(|delay| *delay < config.base / 10));
         assert!(drawn.iter().any(|delay| *delay > config.base.mul_f64(0.9)));
     }

@@ -226,7 +226,8 @@ impl Line {
             }
             // What the page goes on holding, whatever becomes of the chunk.
             let kept_bytes = if is_whole_page { 0 } else { body.memory_bytes() + BACKLOG_BESIDE_BYTES };
-            let decoding = self.decode(chunk, reservation, kept_bytes).await?;
+            // It goes on receiving: its host may take no other request until this one is over.
+            let decoding = body.wait_for(self.decode(chunk, reservation, kept_bytes)).await??;
             if steps.send(Step::Chunk(decoding)).await.is_err() {
                 return Ok(());
             }
