@@ -271,7 +271,12 @@ impl HttpBody {
             Ok(Ok(Some(bytes))) => bytes,
             Ok(Ok(None)) => return Ok(None),
             Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
-            Err(_) => return Err(silence_fault(self.silence_max, self.received_bytes)),
+            Err(_) => {
+                if let Some(leave) = &self.leave {
+                    leave.timed_out();
+                }
+                return Err(silence_fault(self.silence_max, self.received_bytes));
+            }
         };
         self.metrics.wire_bytes.add(bytes.len() as u64);
         self.received_bytes += bytes.len() as u64;

@@ -241,9 +241,11 @@ impl Line {
         if let Some(since) = self.standing_since.take() {
             metrics.hosts_paused_ms.add((now - since).as_millis() as u64);
         }
-        if let Some(Err(time)) = self.pace.as_ref().map(Pace::take_turn) {
-            self.busy_until = time;
-            return Turn::At(time);
+        if let Some(pace) = &self.pace {
+            if let Err(time) = pace.take_turn() {
+                return Turn::At(time);
+            }
+            self.busy_until = self.busy_until.max(now + pace.interval());
         }
         self.in_flight += 1;
         self.level.sent(self.in_flight);

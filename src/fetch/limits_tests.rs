@@ -347,6 +347,18 @@ async fn list_of_many_hosts_keeps_little_of_each() {
     assert_eq!(began.elapsed().as_secs(), 100, "what a host asked for is kept");
 }
 
+#[tokio::test(start_paused = true)]
+async fn slow_rate_outlasts_a_list_of_many_hosts() {
+    let rate = Some(Rate { interval: Duration::from_secs(600) });
+    let hosts = hosts(HttpConfig { rate, ..HttpConfig::default() });
+    let began = Instant::now();
+    for number in 0..1000 {
+        drop(hosts.leave(&Url::parse(&format!("http://host-{number}/")).unwrap(), number).await.unwrap());
+    }
+    drop(hosts.leave(&Url::parse("http://host-0/").unwrap(), 1000).await.unwrap());
+    assert_eq!(began.elapsed().as_secs(), 600);
+}
+
 #[test]
 fn the_time_is_that_of_the_default() {
     assert_eq!(RetryConfig::default().retry_max_time, RETRY_MAX_TIME);

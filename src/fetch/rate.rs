@@ -23,6 +23,7 @@ const BURST: Duration = Duration::from_millis(25);
 pub(super) struct Pace {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
     began: Instant,
+    interval: Duration,
 }
 
 impl Pace {
@@ -32,7 +33,12 @@ impl Pace {
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(interval).expect("the interval is not zero").allow_burst(burst);
         let began = Instant::now();
-        Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock(began)), began }
+        Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock(began)), began, interval }
+    }
+
+    /// Time from one request to the next.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Takes the turn of one request, or says when there is one.
