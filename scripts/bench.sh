@@ -10,7 +10,7 @@
 #     --venv DIR          a venv with peers: polars, chdb, duckdb with httpfs; may be repeated, the first that has a
 #                         peer is taken. Without any, etl is timed alone
 #     --etl PATH          the program [default: target/release/etl, built anew]
-#     --etl-args ARGS     more arguments for it, as a shell would read them; `-j 128` is added for latency
+#     --etl-args ARGS     more arguments for it, as a shell would read them
 #     --large-bytes SIZE  size of the large page, such as 50M or 2G [default: 2G]
 #     --dir DIR           where the pages are kept and the outputs are written [default: target/bench]
 #     --server NAME       nginx or log_server [default: nginx where it is installed]; the latency of that set is always
@@ -244,10 +244,8 @@ start_servers() {
 # Serves one set, checks that it arrives, measures it and ends the servers. Fails if etl did.
 bench_set() {
     local set=$1 args=$etl_args floor_concurrency=32 outcome=0
-    if [[ $set == latency ]]; then
-        floor_concurrency=128
-        [[ " $args" =~ [[:space:]](-j|--concurrency) ]] || args="-j 128${args:+ $args}"
-    fi
+    # As many as etl's own limit ends with, from the first request on.
+    if [[ $set == latency ]]; then floor_concurrency=128; fi
     start_servers "$set"
     if ! "$python" -B "$root/scripts/bench/pages.py" check "$dir/pages/$set" "$base/$set"; then
         cat "$work/nginx-error.log" 2>/dev/null >&2 || true

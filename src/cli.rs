@@ -172,6 +172,8 @@ fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
 fn http_of(args: &HttpArgs, input: &InputArgs, warnings: &mut Vec<String>) -> Result<HttpConfig, Error> {
     Ok(HttpConfig {
         concurrency: args.concurrency,
+        concurrency_per_host: args.concurrency_per_host,
+        rate: args.rate,
         connect_timeout: args.connect_timeout,
         read_timeout: args.read_timeout,
         max_time: args.max_time,

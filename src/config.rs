@@ -86,8 +86,14 @@ pub struct InputConfig {
 /// How pages are asked for.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// Requests in flight at once. 32 hides 50 ms of latency well on small pages and is still polite.
+    /// Requests in flight at once, to all hosts together. 128 hides 50 ms of latency on small pages; a host gets
+    /// as many only once it has shown that it can take them.
     pub concurrency: usize,
+    /// Requests in flight to one host; found out by asking where there is none: from 16 on, less where the host
+    /// refuses them or becomes slow, `concurrency` at most.
+    pub concurrency_per_host: Option<usize>,
+    /// Most requests to one host in a time, retries and redirects included; no limit by default.
+    pub rate: Option<Rate>,
     /// Time for TCP and TLS together. 10 s covers a lost packet or two on a slow line.
     pub connect_timeout: Duration,
     /// Longest silence between two reads: 30 s, so that a slow but living server is not cut off.
@@ -107,7 +113,9 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
-            concurrency: 32,
+            concurrency: 128,
+            concurrency_per_host: None,
+            rate: None,
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             max_time: None,
@@ -117,6 +125,13 @@ impl Default for HttpConfig {
             request: RequestConfig::default(),
         }
     }
+}
+
+/// How many requests in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Time from one request to the next.
+    pub interval: Duration,
 }
 
 /// Exponential backoff with full jitter.
@@ -129,7 +144,8 @@ pub struct RetryConfig {
     pub base: Duration,
     /// No drawn delay is longer, however many attempts are allowed; `Retry-After` may be.
     pub cap: Duration,
-    /// Longest time from the first attempt in which a new one may begin. Bounds `Retry-After` too.
+    /// Longest time from the first attempt in which a new one may begin. Caps `Retry-After`, and every other pause
+    /// that a host asks for, too.
     pub retry_max_time: Duration,
 }
 

@@ -19,6 +19,9 @@
 //!   well, or vanish.
 //! - **tokio waits, rayon computes.** The only hand-off is [`cpu::CpuPool::run`]: decompression, cutting,
 //!   decoding with its features, encoding of columns and writing of row groups go through it.
+//! - **Each host has one line.** A request is sent when its host takes one more at once, which is found out by asking,
+//!   has not asked for a pause, and `--rate` allows it; the earliest page goes first ([`fetch`]). What is in the file does
+//!   not depend on it.
 //! - **Bytes are paid for.** A chunk carries a [`budget::Reservation`] for its bytes and columns until the writer
 //!   has its rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
 //!   own, so a budget smaller than a row group can't lock the line up. Any other page stops at its first chunk;
@@ -48,9 +51,9 @@
 //! # Deliberately absent
 //!
 //! The library prints nothing and installs no globals. It measures time but decides nothing by it, but for
-//! timeouts, `Retry-After`, the life of a token and the day of `{date:...}`. Of the environment it reads what its parts read: the
-//! proxy variables and the folder for temporary files. There is no
-//! plug-in interface for stages and no second way from bytes to columns. `unsafe` is forbidden.
+//! timeouts, when the next request is sent, the life of a token and the day of `{date:...}`. Of the environment it reads
+//! what its parts read: the proxy variables and the folder for temporary files. There is no plug-in interface for stages
+//! and no second way from bytes to columns. `unsafe` is forbidden.
 //!
 //! # Modules
 //!

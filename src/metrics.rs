@@ -88,7 +88,11 @@ pub struct Metrics {
     pub requests_sent: Counter,
     /// Requests that were a second or later attempt.
     pub requests_retried: Counter,
-    /// Time of an attempt at a page, waits for memory, for the writer and for the pages before included.
+    /// Requests that a host refused because they were too many.
+    pub requests_throttled: Counter,
+    /// Milliseconds in which pages waited because a host had asked for a pause; those of all hosts together.
+    pub hosts_paused_ms: Counter,
+    /// Time of an attempt at a page, waits for its host, for memory, for the writer and for the pages before included.
     pub fetch_time: Durations,
     /// Time to decode a chunk of a page and to compute its features, on its thread.
     pub decode_time: Durations,

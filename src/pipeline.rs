@@ -24,7 +24,7 @@ use crate::fetch::{Requests, UrlList};
 use crate::metrics::Metrics;
 use crate::model::{PageEnd, PageFault, PageId, PageRequest};
 use crate::report::{
-    ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status,
+    ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status, grouped,
 };
 use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
 use crate::sink::{LocalOutput, Spools};
@@ -229,8 +229,11 @@ fn add_metrics(report: &mut Report, metrics: &Metrics) {
     report.requests = RequestCounts {
         sent: metrics.requests_sent.get(),
         retried: metrics.requests_retried.get(),
+        throttled: metrics.requests_throttled.get(),
+        paused_ms: metrics.hosts_paused_ms.get(),
         by_status: metrics.by_status(),
     };
+    hint_at_limits(report);
     report.stages = StageTimes {
         fetch: StageTime::of(&metrics.fetch_time),
         decode: StageTime::of(&metrics.decode_time),
@@ -238,6 +241,19 @@ fn add_metrics(report: &mut Report, metrics: &Metrics) {
         encode: StageTime::of(&metrics.encode_time),
         publish: StageTime::of(&metrics.publish_time),
     };
+}
+
+/// Says that a host wanted fewer requests, so that a slow run is not a riddle.
+fn hint_at_limits(report: &mut Report) {
+    let RequestCounts { throttled, paused_ms, .. } = report.requests;
+    if throttled > 0 || paused_ms > 0 {
+        report.hints.push(format!(
+            "hosts asked to slow down: they refused {} requests, and pages waited {:.1} s for pauses that they \
+             asked for (--concurrency-per-host, --rate)",
+            grouped(throttled),
+            paused_ms as f64 / 1000.0
+        ));
+    }
 }
 
 /// Reads and checks the list: on a thread of its own, since standard input may stay silent for ever, and a signal must

@@ -136,6 +136,10 @@ pub struct RequestCounts {
     pub sent: u64,
     /// Second and later attempts.
     pub retried: u64,
+    /// Requests that a host refused because they were too many (429, 503 with `Retry-After`).
+    pub throttled: u64,
+    /// Milliseconds in which pages waited because a host had asked for a pause.
+    pub paused_ms: u64,
     /// Responses by status code.
     pub by_status: BTreeMap<u16, u64>,
 }

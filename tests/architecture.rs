@@ -22,6 +22,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("clap", &["cli/args.rs"]),
     ("fastrand", &["fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"]),
     ("flate2", &["fetch/decompress.rs"]),
+    ("governor", &["fetch/rate.rs"]),
     ("hmac", &["digest.rs"]),
     ("jaq_core", &["transform/filter.rs"]),
     ("jaq_json", &["transform/filter.rs", "transform/filter/value.rs"]),

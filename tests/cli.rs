@@ -22,6 +22,8 @@ mod jq;
 mod kill;
 #[path = "cli/large.rs"]
 mod large;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/lock.rs"]
 mod lock;
 #[path = "cli/memory.rs"]

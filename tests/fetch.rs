@@ -12,6 +12,8 @@ mod bench;
 mod bodies;
 #[path = "fetch/files.rs"]
 mod files;
+#[path = "fetch/limits.rs"]
+mod limits;
 #[path = "fetch/secrets.rs"]
 mod secrets;
 #[path = "fetch/server.rs"]

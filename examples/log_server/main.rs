@@ -35,6 +35,7 @@
 //! | `chunked=1` | Transfer-Encoding: chunked, in chunks of an odd size |
 //! | `close=1` | no length at all: the end of the connection is the end of the page |
 //! | `type=TEXT` | this Content-Type instead of the extension's |
+//! | `at_once=N` | 429 at once, with the `retry_after` if there is one, while N other requests are being answered |
 //! | `pages=K` | Link pagination (RFC 8288): `/log.json?pages=3` serves `log-1.json`, or `log.json` where there is none, with a `rel="next"` link to `/log.json?pages=3&page=2`, and so on; the last page has no next. All other parameters travel along |
 //!
 //! What goes wrong, for the first `times=N` requests of a URL (path and query together), or always without `times`;
@@ -196,6 +197,8 @@ struct Server {
     started: Instant,
     connection_count: AtomicUsize,
     request_count: AtomicU64,
+    /// Requests that are being answered, until the first byte of their answers.
+    busy_count: AtomicUsize,
     attempts: Mutex<HashMap<String, u64>>,
 }
 
@@ -221,6 +224,7 @@ impl Server {
             started: Instant::now(),
             connection_count: AtomicUsize::new(0),
             request_count: AtomicU64::new(0),
+            busy_count: AtomicUsize::new(0),
             attempts: Mutex::new(HashMap::new()),
         }
     }
@@ -232,8 +236,10 @@ impl Server {
         while let Some(request) = Request::read(&mut stream)? {
             let at_ms = self.started.elapsed().as_millis();
             let attempt = self.count_attempt(&request.target);
-            let answer = self.site.answer(&request, attempt);
+            let other_count = self.busy_count.fetch_add(1, Ordering::Relaxed);
+            let answer = self.site.answer(&request, attempt, other_count);
             thread::sleep(answer.latency);
+            self.busy_count.fetch_sub(1, Ordering::Relaxed);
             if answer.resets_at_once() {
                 self.log(&request, &answer, connection, attempt, at_ms, 0);
                 // The last byte of the request was left unread, so that the kernel resets the connection.

@@ -26,8 +26,8 @@ impl Site {
         Ok(Self { root, defaults })
     }
 
-    /// The answer to the `attempt`th request (from 1) of this target.
-    pub(crate) fn answer(&self, request: &Request, attempt: u64) -> Answer {
+    /// The answer to the `attempt`th request (from 1) of this target, when so many others are being answered.
+    pub(crate) fn answer(&self, request: &Request, attempt: u64, other_count: usize) -> Answer {
         if !matches!(request.method.as_str(), "GET" | "HEAD") {
             return Answer::error(405, "only GET and HEAD").with("Allow", "GET, HEAD");
         }
@@ -36,6 +36,11 @@ impl Site {
             Err(message) => return Answer::error(400, &message),
         };
         let fault = conduct.fault_at(attempt);
+        if conduct.at_once.is_some_and(|most| other_count >= most) {
+            let mut answer = Answer::error(429, "too many at once");
+            answer.fault = Some("at_once");
+            return with_retry_after(answer, &fault);
+        }
         let mut answer = match answer_instead_of_page(&fault) {
             Some(answer) => answer,
             None => self.page(request, &conduct, &fault),
@@ -113,7 +118,7 @@ fn answer_instead_of_page(fault: &Fault) -> Option<Answer> {
         answer.fault = Some("reset");
         return Some(answer);
     }
-    let mut answer = if let Some(target) = &fault.redirect {
+    let answer = if let Some(target) = &fault.redirect {
         let status = fault.status.filter(|status| (300..400).contains(status)).unwrap_or(302);
         let mut answer = Answer::error(status, "elsewhere").with("Location", target);
         answer.fault = Some("redirect");
@@ -124,10 +129,14 @@ fn answer_instead_of_page(fault: &Fault) -> Option<Answer> {
         answer.fault = Some("status");
         answer
     };
-    if let Some(retry_after) = &fault.retry_after {
-        answer = answer.with("Retry-After", retry_after);
+    Some(with_retry_after(answer, fault))
+}
+
+fn with_retry_after(answer: Answer, fault: &Fault) -> Answer {
+    match &fault.retry_after {
+        Some(retry_after) => answer.with("Retry-After", retry_after),
+        None => answer,
     }
-    Some(answer)
 }
 
 /// `log.ndjson.gz` -> `log-2.ndjson.gz`.
@@ -194,11 +203,11 @@ mod tests {
         for target in
             ["/../../Cargo.toml", "/%2e%2e/%2e%2e/Cargo.toml", "/a/..%2f..%2f../Cargo.toml", "/..\\x"]
         {
-            assert_eq!(site.answer(&get(target), 1).status, 403, "{target}");
+            assert_eq!(site.answer(&get(target), 1, 0).status, 403, "{target}");
         }
-        assert_eq!(site.answer(&get("//etc/passwd"), 1).status, 404);
-        assert_eq!(site.answer(&get("/"), 1).status, 404);
-        assert_eq!(site.answer(&get("/m%61in.rs"), 1).status, 200);
+        assert_eq!(site.answer(&get("//etc/passwd"), 1, 0).status, 404);
+        assert_eq!(site.answer(&get("/"), 1, 0).status, 404);
+        assert_eq!(site.answer(&get("/m%61in.rs"), 1, 0).status, 200);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use etl::calendar::Day;
 use etl::config::{
-    Feature, FieldPath, HttpConfig, Limit, Method, PaginationConfig, ResourceConfig, RetryConfig,
+    Feature, FieldPath, HttpConfig, Limit, Method, PaginationConfig, Rate, ResourceConfig, RetryConfig,
     RowGroupConfig, ValuesField,
 };
 use etl::schema::{LEAF_COLUMNS_MAX, Nesting};
 
 use super::fields::{Renamed, parse_field, parse_renamed, parse_values};
-use super::units::{parse_bytes, parse_count, parse_duration, parse_limit};
+use super::units::{parse_bytes, parse_count, parse_duration, parse_limit, parse_rate};
 
 /// Most requests at once: each is a socket, and systems give a process some thousand.
 const CONCURRENCY_MAX: usize = 1024;
@@ -209,10 +209,18 @@ pub(super) struct InputArgs {
 /// How pages are asked for.
 #[derive(Debug, clap::Args)]
 pub(super) struct HttpArgs {
-    /// Requests at once
+    /// Requests at once, to all hosts together
     #[arg(short = 'j', long, value_name = "N", default_value_t = HttpConfig::default().concurrency,
           value_parser = parse_concurrency, help_heading = "HTTP")]
     pub(super) concurrency: usize,
+
+    /// Requests at once to one host [default: from 16 up to --concurrency, as many as it takes]
+    #[arg(long, value_name = "N", value_parser = parse_concurrency, help_heading = "HTTP")]
+    pub(super) concurrency_per_host: Option<usize>,
+
+    /// Requests to one host at most, such as 100/s, 600/m or 1000/h; retries and redirects count [default: no limit]
+    #[arg(long, value_name = "N/TIME", value_parser = parse_rate, help_heading = "HTTP")]
+    pub(super) rate: Option<Rate>,
 
     /// Time to connect, TLS included
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "HTTP")]
@@ -230,7 +238,7 @@ pub(super) struct HttpArgs {
     #[arg(long, value_name = "N", default_value_t = RetryConfig::default().retry_count, value_parser = parse_retries, help_heading = "HTTP")]
     pub(super) retry: u32,
 
-    /// Longest time in which a page is tried again; bounds Retry-After too
+    /// Longest time in which a page is tried again; caps every pause that a host asks for, too
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, help_heading = "HTTP")]
     pub(super) retry_max_time: Duration,
 

@@ -1,8 +1,12 @@
 //! Sizes, times, counts and shares, as they are typed.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use etl::config::Limit;
+use etl::config::{Limit, Rate};
+
+/// More requests in a second than that are no limit, and fewer than one a day no pace.
+const RATE_INTERVAL: RangeInclusive<f64> = 1e-6..=86_400.0;
 
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a time such as 500ms, 10s, 5m or 1h".to_owned();
@@ -59,6 +63,24 @@ pub(super) fn parse_count(text: &str, most: usize) -> Result<usize, String> {
     count.ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
+pub(super) fn parse_rate(text: &str) -> Result<Rate, String> {
+    let wrong =
+        || "expected a number of requests in a second, a minute or an hour, such as 100/s, 600/m or 1000/h";
+    let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong().to_owned()),
+    };
+    let interval = seconds / number;
+    if !RATE_INTERVAL.contains(&interval) {
+        return Err("expected a rate from one request a day to a million a second".to_owned());
+    }
+    Ok(Rate { interval: Duration::from_secs_f64(interval) })
+}
+
 pub(super) fn parse_limit(text: &str) -> Result<Limit, String> {
     let wrong = || "expected a count such as 10, or a share such as 0.5%".to_owned();
     match text.strip_suffix('%') {
@@ -86,5 +108,15 @@ mod tests {
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert!(parse_duration("0").is_err());
         assert!(parse_duration("5 years").is_err());
+    }
+
+    #[test]
+    fn rates_are_read_as_the_time_from_one_request_to_the_next() {
+        for (text, millis) in [("100/s", 10), ("600/m", 100), ("0.5/s", 2000), ("360 / h", 10_000)] {
+            assert_eq!(parse_rate(text), Ok(Rate { interval: Duration::from_millis(millis) }), "{text}");
+        }
+        for wrong in ["100", "/s", "0/s", "-1/s", "nan/s", "10/day", "1e9/s", "0.01/h"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
     }
 }

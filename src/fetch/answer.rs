@@ -2,8 +2,15 @@
 //!
 //! Pure: header values in, decisions out.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use super::decompress::Coding;
 use crate::model::DeclaredForm;
+
+/// A time of reset from here on is a date, in seconds since 1970; below, it is seconds from now.
+const RESET_DATE_MIN: f64 = 1e9;
+/// From here on it is a date in milliseconds.
+const RESET_DATE_MS_MIN: f64 = 1e12;
 
 /// Most codings on top of each other. One is usual, two happen; more is an attack on our time.
 const CODING_COUNT_MAX: usize = 4;
@@ -82,9 +89,103 @@ pub(super) fn has_compressed_extension(path: &str) -> bool {
     path.ends_with(".gz") || path.ends_with(".zst")
 }
 
+/// How long to wait until a quota that is used up has requests again, by `RateLimit`, `RateLimit-*` and
+/// `X-RateLimit-*`; the longest such wait, where there are several quotas.
+///
+/// `RateLimit` is read in both forms that its draft (draft-ietf-httpapi-ratelimit-headers) has had:
+/// `"default";r=0;t=30` and `limit=100, remaining=0, reset=30`. Of the others, which no standard defines, `Reset` may
+/// be seconds from now or a date, and both may be lists.
+pub(super) fn quota_pause<'a>(header: impl Fn(&str) -> Option<&'a str>, now: SystemTime) -> Option<Duration> {
+    let mut quotas = header("ratelimit").map(quotas_of).unwrap_or_default();
+    for family in ["ratelimit", "x-ratelimit"] {
+        let values = |name| header(&format!("{family}-{name}")).unwrap_or_default().split(',').map(number);
+        quotas.extend(values("remaining").zip(values("reset")));
+    }
+    let pauses = quotas.into_iter().filter_map(|quota| match quota {
+        (Some(0.0), Some(reset)) => pause_until(reset, now),
+        _ => None,
+    });
+    pauses.max()
+}
+
+/// What remains of each quota, and its reset.
+fn quotas_of(value: &str) -> Vec<(Option<f64>, Option<f64>)> {
+    let mut of_dictionary = (None, None);
+    let mut quotas = Vec::new();
+    for item in split_unquoted(value, ',') {
+        let mut of_item = (None, None);
+        for (key, value) in split_unquoted(item, ';').filter_map(|parameter| parameter.split_once('=')) {
+            match key.trim() {
+                "r" => of_item.0 = number(value),
+                "t" => of_item.1 = number(value),
+                "remaining" => of_dictionary.0 = number(value),
+                "reset" => of_dictionary.1 = number(value),
+                _ => {}
+            }
+        }
+        quotas.push(of_item);
+    }
+    quotas.push(of_dictionary);
+    quotas
+}
+
+fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    text.split(move |character| {
+        is_quoted ^= character == '"';
+        character == separator && !is_quoted
+    })
+}
+
+/// A number, without the parameters behind it.
+fn number(text: &str) -> Option<f64> {
+    text.split(';').next().and_then(|number| number.trim().parse().ok())
+}
+
+fn pause_until(reset: f64, now: SystemTime) -> Option<Duration> {
+    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let seconds = match reset {
+        date if date >= RESET_DATE_MS_MIN => date / 1000.0 - since_1970,
+        date if date >= RESET_DATE_MIN => date - since_1970,
+        seconds => seconds,
+    };
+    Duration::try_from_secs_f64(seconds).ok().filter(|pause| !pause.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn used_up_quota_is_waited_for_and_any_other_is_not() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let pause = |headers: &[(&str, &'static str)]| {
+            let find = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+            quota_pause(find, now).map(|pause| pause.as_secs_f64())
+        };
+        let limit = |value| pause(&[("ratelimit", value)]);
+        assert_eq!(limit("\"default\";r=0;t=30"), Some(30.0));
+        assert_eq!(limit("default;r=0;t=7"), Some(7.0));
+        assert_eq!(limit("\"a,b;r=9\";r=0;t=30, \"day\";r=5;t=900"), Some(30.0));
+        assert_eq!(limit("\"a\";r=0;t=30;pk=:cHsdsRa894==:, \"day\";t=900;r=0"), Some(900.0));
+        assert_eq!(limit("limit=100, remaining=0, reset=12"), Some(12.0));
+        for other in ["\"a\";r=1;t=30", "\"a\";r=0", "\"a;r=0;t=5\"", "remaining=0", "", "r=0;t=-1"] {
+            assert_eq!(limit(other), None, "{other}");
+        }
+        for family in ["ratelimit", "x-ratelimit"] {
+            let [remaining_name, reset_name] = ["remaining", "reset"].map(|name| format!("{family}-{name}"));
+            let two = |remaining, reset| pause(&[(&remaining_name, remaining), (&reset_name, reset)]);
+            assert_eq!(two("0", "2"), Some(2.0));
+            assert_eq!(two("0", "0.5"), Some(0.5));
+            assert_eq!(two("0", "1700000060"), Some(60.0));
+            assert_eq!(two("0", "1700000060000"), Some(60.0));
+            assert_eq!(two("0;w=60, 3, 0", "1, 500, 20"), Some(20.0));
+            for (remaining, reset) in [("1", "2"), ("0", "0"), ("0", "1699999999"), ("0", "soon"), ("", "2")]
+            {
+                assert_eq!(two(remaining, reset), None, "{remaining} {reset}");
+            }
+        }
+    }
 
     #[test]
     fn codings_are_undone_from_the_last_to_the_first() {

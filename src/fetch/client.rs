@@ -20,10 +20,12 @@ use super::answer;
 use super::body::{BodyHead, Source};
 use super::credentials::{body_for, headers_for, wants_token};
 use super::decompress::{self, Coding};
+use super::level::Sign;
+use super::limits::{GivenUp, Hosts, Leave, Notice};
 use super::oauth::{self, GRANT_BYTES_MAX, Grant, Token, Tokens};
 use super::paginate::next_link;
 use super::redirect::{Hop, is_redirect};
-use super::retry::{Again, AttemptFault, Attempts, Deadline, classify};
+use super::retry::{Again, AttemptFault, Attempts, Deadline, classify, parse_retry_after};
 use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
 use crate::error::{Error, Result as RunResult};
@@ -43,6 +45,7 @@ pub(super) struct HttpClient {
     metrics: Arc<Metrics>,
     pool: CpuPool,
     tokens: Tokens,
+    hosts: Hosts,
     plain: OnceLock<Result<Client, String>>,
     tls: OnceLock<Result<Client, String>>,
     tls_with_identity: OnceLock<Result<Client, String>>,
@@ -62,11 +65,13 @@ impl HttpClient {
     /// A usage error: what is to be sent contradicts itself, or certificates can't be used.
     pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>, pool: CpuPool) -> RunResult<Self> {
         config.request.check().map_err(Error::usage)?;
+        let hosts = Hosts::new(config.clone(), Arc::clone(&metrics));
         let client = Self {
             config,
             metrics,
             pool,
             tokens: Tokens::default(),
+            hosts,
             plain: OnceLock::new(),
             tls: OnceLock::new(),
             tls_with_identity: OnceLock::new(),
@@ -88,13 +93,14 @@ impl HttpClient {
         ask: &Ask,
         attempts: &mut Attempts<'_>,
     ) -> Result<(BodyHead, Source), AttemptFault> {
-        let (mut response, answered_url) = self.follow(url, ask, attempts).await?;
-        let link = next_link(header_values(&response, LINK));
-        match response.status() {
+        let (exchange, answered_url) = self.follow(url, ask, attempts).await?;
+        let link = next_link(header_values(&exchange.response, LINK));
+        match exchange.response.status() {
             StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(link, answered_url), Source::Nothing)),
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {}
-            _ => return Err(self.status_fault(&mut response).await),
+            _ => return Err(self.status_fault(exchange).await),
         }
+        let Exchange { response, leave, .. } = exchange;
         let codings = codings(&response).map_err(|reason| AttemptFault::new(reason, Again::Never))?;
         let head = BodyHead {
             codings,
@@ -108,6 +114,7 @@ impl HttpClient {
         let body = HttpBody {
             expected_bytes: response.content_length(),
             response,
+            leave: Some(leave),
             received_bytes: 0,
             page_bytes_max: self.config.page_bytes_max,
             silence_max: self.config.read_timeout,
@@ -124,13 +131,14 @@ impl HttpClient {
         url: &Url,
         ask: &Ask,
         attempts: &mut Attempts<'_>,
-    ) -> Result<(Response, Url), AttemptFault> {
+    ) -> Result<(Exchange, Url), AttemptFault> {
         let mut hop = Hop::first(url, ask);
         for _ in 0..=REDIRECT_COUNT_MAX {
-            let response = self.send(&hop, ask, attempts).await?;
+            let exchange = self.send(&hop, ask, attempts).await?;
+            let response = &exchange.response;
             let status = response.status();
             let location = response.headers().get(LOCATION).filter(|_| is_redirect(status.as_u16()));
-            let Some(location) = location else { return Ok((response, hop.url)) };
+            let Some(location) = location else { return Ok((exchange, hop.url)) };
             hop = hop
                 .redirected(status.as_u16(), location.as_bytes(), ask)
                 .map_err(|reason| AttemptFault::new(format!("HTTP {status}: {reason}"), Again::Never))?;
@@ -145,27 +153,29 @@ impl HttpClient {
         hop: &Hop,
         ask: &Ask,
         attempts: &mut Attempts<'_>,
-    ) -> Result<Response, AttemptFault> {
+    ) -> Result<Exchange, AttemptFault> {
         let request = &self.config.request;
         let oauth2 = match &request.login {
             Login::OAuth2(oauth2) if wants_token(request, ask, hop) => oauth2,
-            _ => return self.exchange(self.request(hop, ask, None)?, attempts).await,
+            _ => return self.exchange(&hop.url, self.request(hop, ask, None)?, attempts).await,
         };
         let token = self.token(oauth2, attempts).await?;
-        let response = self.exchange(self.request(hop, ask, Some(&token))?, attempts).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        let exchange = self.exchange(&hop.url, self.request(hop, ask, Some(&token))?, attempts).await?;
+        if exchange.response.status() != StatusCode::UNAUTHORIZED {
             self.tokens.note_accepted(&token);
-            return Ok(response);
+            return Ok(exchange);
         }
         if !self.tokens.note_refused(&token).await {
-            return Ok(response);
+            return Ok(exchange);
         }
+        // Its leave is given back before another one is waited for.
+        drop(exchange);
         let token = self.token(oauth2, attempts).await?;
-        let response = self.exchange(self.request(hop, ask, Some(&token))?, attempts).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        let exchange = self.exchange(&hop.url, self.request(hop, ask, Some(&token))?, attempts).await?;
+        if exchange.response.status() != StatusCode::UNAUTHORIZED {
             self.tokens.note_accepted(&token);
         }
-        Ok(response)
+        Ok(exchange)
     }
 
     fn request(&self, hop: &Hop, ask: &Ask, token: Option<&Token>) -> Result<RequestBuilder, AttemptFault> {
@@ -209,26 +219,57 @@ impl HttpClient {
         Ok(builder)
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request to `url`, once its host may be asked, and waits for the head of the answer.
     async fn exchange(
         &self,
+        url: &Url,
         request: RequestBuilder,
         attempts: &mut Attempts<'_>,
-    ) -> Result<Response, AttemptFault> {
+    ) -> Result<Exchange, AttemptFault> {
+        let leave = self.stand_in_line(url, attempts).await?;
         self.metrics.requests_sent.add(1);
         let silence_max = self.config.read_timeout;
         let sent = attempts.deadline().within(timeout(silence_max, request.send()));
         let response = match sent.await? {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.send_fault(error)),
+            Ok(Err(error)) => {
+                if error.is_timeout() {
+                    leave.timed_out();
+                }
+                return Err(self.send_fault(error));
+            }
             Err(_) => {
+                leave.timed_out();
                 let reason = format!("no answer within {} s (--read-timeout)", silence_max.as_secs_f64());
                 return Err(AttemptFault::new(reason, Again::Soon));
             }
         };
         attempts.note_answer();
         self.metrics.count_status(response.status().as_u16());
-        Ok(response)
+        let notice = notice(&response);
+        if notice.sign == Some(Sign::Refusal) {
+            self.metrics.requests_throttled.add(1);
+        }
+        let is_of_crowd = leave.answered(notice);
+        Ok(Exchange { response, leave, notice, is_of_crowd })
+    }
+
+    /// Waits for leave to send a request. The time of a page begins with its first one.
+    async fn stand_in_line(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<Leave, AttemptFault> {
+        let leave = self.hosts.leave(url, attempts.ordinal());
+        let leave = if attempts.are_clocks_started() {
+            attempts.deadline().within(leave).await?
+        } else {
+            let leave = leave.await;
+            attempts.start_clocks();
+            leave
+        };
+        leave.map_err(|GivenUp| {
+            let seconds = self.config.retry.retry_max_time.as_secs_f64();
+            let reason =
+                format!("not asked for: its host refused every request for {seconds} s (--retry-max-time)");
+            AttemptFault::new(reason, Again::Never)
+        })
     }
 
     /// The token to be sent now.
@@ -245,17 +286,19 @@ impl HttpClient {
     async fn grant(&self, oauth2: &OAuth2Config, attempts: &mut Attempts<'_>) -> Result<Grant, AttemptFault> {
         let (headers, form) = oauth::question(oauth2);
         let request = self.builder(&oauth2.token_url, Method::Post, true, &headers, Some(&form))?;
-        let mut response = self.exchange(request, attempts).await?;
+        let Exchange { mut response, leave, notice, .. } =
+            self.exchange(&oauth2.token_url, request, attempts).await?;
         let mut body = Vec::new();
         let read =
             timeout(self.config.read_timeout, self.read_head(&mut response, &mut body, GRANT_BYTES_MAX));
         let is_read = read.await.is_ok();
+        drop(leave);
         if response.status() == StatusCode::OK {
             // Cut short, it is no JSON.
             let again = if is_read { Again::Never } else { Again::Soon };
             return oauth::read_grant(&body).map_err(|reason| AttemptFault::new(reason, again));
         }
-        let AttemptFault { mut reason, again, .. } = status_fault_of(&response);
+        let AttemptFault { mut reason, again, .. } = status_fault_of(&response, notice);
         if let Some(name) = oauth::error_name(&body) {
             reason = format!("{reason}: {name}");
         }
@@ -273,17 +316,23 @@ impl HttpClient {
     }
 
     /// The fault of an answer that holds no page, with the head of what it holds instead.
-    async fn status_fault(&self, response: &mut Response) -> AttemptFault {
-        let mut fault = status_fault_of(response);
-        if is_redirect(response.status().as_u16()) {
+    async fn status_fault(&self, exchange: Exchange) -> AttemptFault {
+        let Exchange { mut response, leave, notice, is_of_crowd } = exchange;
+        let status = response.status();
+        let mut fault = status_fault_of(&response, notice);
+        if is_redirect(status.as_u16()) {
             fault.reason.push_str(" without a Location");
         }
+        // A 503 may be the page's own.
+        let fault = fault.of_crowd(is_of_crowd && status != StatusCode::SERVICE_UNAVAILABLE);
         let mut head = Vec::new();
         // One silence for the whole head: a server that drips an error is not listened to for long.
         // What came until then is kept.
-        let read = self.read_head(response, &mut head, FAILED_PAGE_HEAD_BYTES_MAX);
+        let read = self.read_head(&mut response, &mut head, FAILED_PAGE_HEAD_BYTES_MAX);
         let _ = timeout(self.config.read_timeout, read).await;
-        fault.with_received(self.readable(head, codings(response).unwrap_or_default()).await)
+        let codings = codings(&response).unwrap_or_default();
+        drop((response, leave));
+        fault.with_received(self.readable(head, codings).await)
     }
 
     async fn read_head(&self, response: &mut Response, head: &mut Vec<u8>, bytes_max: usize) {
@@ -325,10 +374,23 @@ impl HttpClient {
     }
 }
 
+/// A request and the head of its answer.
+#[derive(Debug)]
+struct Exchange {
+    response: Response,
+    leave: Leave,
+    notice: Notice,
+    /// Whether it was refused together with others that were in flight.
+    is_of_crowd: bool,
+}
+
 /// The body of an answer, as it was sent.
 #[derive(Debug)]
 pub(super) struct HttpBody {
     response: Response,
+    /// Given back with the last byte, so that the next request need not wait until this one's are used; and however it
+    /// ends, for the page that the writer waits for may be the next one.
+    leave: Option<Leave>,
     expected_bytes: Option<u64>,
     received_bytes: u64,
     page_bytes_max: u64,
@@ -342,12 +404,25 @@ impl HttpBody {
     ///
     /// Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, AttemptFault> {
+        let received = self.receive().await;
+        if !matches!(received, Ok(Some(_))) {
+            self.leave = None;
+        }
+        received
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, AttemptFault> {
         let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
         let bytes = match received {
             Ok(Ok(Some(bytes))) => bytes,
             Ok(Ok(None)) => return Ok(None),
             Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
-            Err(_) => return Err(silence_fault(self.silence_max, self.received_bytes)),
+            Err(_) => {
+                if let Some(leave) = &self.leave {
+                    leave.timed_out();
+                }
+                return Err(silence_fault(self.silence_max, self.received_bytes));
+            }
         };
         self.metrics.wire_bytes.add(bytes.len() as u64);
         self.received_bytes += bytes.len() as u64;
@@ -366,10 +441,12 @@ impl HttpBody {
 }
 
 /// What the status of an answer that is of no use says.
-fn status_fault_of(response: &Response) -> AttemptFault {
+fn status_fault_of(response: &Response, notice: Notice) -> AttemptFault {
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let again = classify(status.as_u16(), retry_after, SystemTime::now());
+    let again = match notice.sign {
+        Some(Sign::Refusal) => notice.pause.map_or(Again::Soon, Again::After),
+        _ => classify(status.as_u16(), header_text(response, RETRY_AFTER.as_str()), SystemTime::now()),
+    };
     let reason = match status.canonical_reason() {
         Some(words) => format!("HTTP {} {words}", status.as_u16()),
         None => format!("HTTP {}", status.as_u16()),
@@ -426,6 +503,28 @@ fn build(config: &HttpConfig, kind: ClientKind) -> Result<Client, String> {
             ),
         }
     })
+}
+
+fn header_text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What an answer says of the requests that its host takes.
+fn notice(response: &Response) -> Notice {
+    let now = SystemTime::now();
+    let retry_after =
+        header_text(response, RETRY_AFTER.as_str()).and_then(|text| parse_retry_after(text, now));
+    let quota_pause = answer::quota_pause(|name| header_text(response, name), now);
+    let sign = match response.status().as_u16() {
+        429 => Some(Sign::Refusal),
+        // Some APIs refuse what is beyond a quota like this.
+        403 if quota_pause.is_some() => Some(Sign::Refusal),
+        503 if retry_after.is_some() => Some(Sign::Refusal),
+        503 => Some(Sign::Vague),
+        _ => None,
+    };
+    let retry_after = retry_after.filter(|_| sign == Some(Sign::Refusal));
+    Notice { sign, pause: retry_after.or(quota_pause) }
 }
 
 fn header_values(response: &Response, name: HeaderName) -> Vec<&str> {

@@ -64,7 +64,7 @@ impl Fetcher {
         self
     }
 
-    /// The attempts at a page, none of them begun. The clock of its longest time starts now.
+    /// The attempts at a page, none of them begun. The clock of its longest time starts with the first request.
     pub fn begin<'a>(&'a self, request: &'a PageRequest) -> PageFetch<'a> {
         let seed = self.seed ^ request.id.ordinal;
         let attempts = Attempts::new(&self.config.retry, self.config.max_time, request.id, seed);

@@ -3,9 +3,9 @@
 //! [`UrlList`] checks the whole list before the first request and then yields a
 //! [`PageRequest`](crate::model::PageRequest) for each URL; [`Fetcher`] opens one and gives its
 //! [`Body`], decompressed while it arrives, or a fault that may be worth another attempt. A body that was
-//! cut short, at whichever layer, never ends well. Nothing here knows what a page holds, decides how many
-//! are fetched at once, or prints; what is a secret in a URL is known to [`Redaction`] alone, and what is sent where to
-//! `credentials.rs`.
+//! cut short, at whichever layer, never ends well. How many requests a host gets at once, and how fast, is decided
+//! here, host by host. Nothing here knows what a page holds, or prints; what is a secret in a URL is known to
+//! [`Redaction`] alone, and what is sent where to `credentials.rs`.
 
 mod answer;
 mod backlog;
@@ -16,10 +16,13 @@ mod decompress;
 mod entry;
 mod fetcher;
 mod file;
+mod level;
+mod limits;
 mod lines;
 mod list;
 mod oauth;
 mod paginate;
+mod rate;
 mod redact;
 mod redirect;
 mod retry;

@@ -21,6 +21,8 @@ pub struct AttemptFault {
     pub(super) received: Vec<u8>,
     /// Whether and when it may be tried again.
     pub(super) again: Again,
+    /// Whether its host refused it together with others that were in flight.
+    pub(super) is_of_crowd: bool,
 }
 
 /// Whether an attempt may be followed by another.
@@ -36,11 +38,16 @@ pub(super) enum Again {
 
 impl AttemptFault {
     pub(super) fn new(reason: impl Into<String>, again: Again) -> Self {
-        Self { reason: reason.into(), received: Vec::new(), again }
+        Self { reason: reason.into(), received: Vec::new(), again, is_of_crowd: false }
     }
 
     pub(super) fn with_received(mut self, received: Vec<u8>) -> Self {
         self.received = received;
+        self
+    }
+
+    pub(super) fn of_crowd(mut self, is_of_crowd: bool) -> Self {
+        self.is_of_crowd = is_of_crowd;
         self
     }
 }
@@ -58,7 +65,7 @@ pub(super) fn classify(status: u16, retry_after: Option<&str>, now: SystemTime) 
 }
 
 /// `Retry-After` in seconds or as an HTTP date; a date that has passed is no wait at all.
-fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are longer than any run waits.
@@ -97,12 +104,15 @@ pub(super) struct Attempts<'a> {
     random: fastrand::Rng,
     began: Instant,
     deadline: Deadline,
+    /// Attempts, and those of them that count against `retry_count`.
     count: u32,
+    spent_count: u32,
     answered: bool,
+    are_clocks_started: bool,
 }
 
 impl<'a> Attempts<'a> {
-    /// No attempt yet; the clocks of `retry_max_time` and `max_time` start now.
+    /// No attempt yet; the clocks of `retry_max_time` and `max_time` start now, or with [`Self::start_clocks`].
     pub(super) fn new(config: &'a RetryConfig, max_time: Option<Duration>, page: PageId, seed: u64) -> Self {
         let began = Instant::now();
         Self {
@@ -112,13 +122,32 @@ impl<'a> Attempts<'a> {
             began,
             deadline: Deadline { began, max_time },
             count: 0,
+            spent_count: 0,
             answered: false,
+            are_clocks_started: false,
         }
+    }
+
+    /// Starts the clocks anew with the first request: what a page waited for its host until then is not its own time.
+    pub(super) fn start_clocks(&mut self) {
+        self.began = Instant::now();
+        self.deadline.began = self.began;
+        self.are_clocks_started = true;
+    }
+
+    pub(super) fn are_clocks_started(&self) -> bool {
+        self.are_clocks_started
+    }
+
+    /// Where the page stands in the list.
+    pub(super) fn ordinal(&self) -> u64 {
+        self.page.ordinal
     }
 
     /// Begins an attempt and returns its number, from 1.
     pub(super) fn begin(&mut self) -> u32 {
         self.count += 1;
+        self.spent_count += 1;
         self.count
     }
 
@@ -133,7 +162,7 @@ impl<'a> Attempts<'a> {
     /// There is none: the page fails, for the reason of the last attempt. What was received is left to
     /// the caller.
     pub(super) fn delay_before_next(&mut self, fault: &AttemptFault) -> Result<Duration, PageFault> {
-        let delay = self.delay(fault.again).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
+        let delay = self.delay(fault).map_err(|limit| self.end(&fault.reason, limit.as_deref()))?;
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         warn!(page = %self.page, attempt = self.count, reason = fault.reason, delay_ms, "retrying fetch");
         Ok(delay)
@@ -145,33 +174,43 @@ impl<'a> Attempts<'a> {
     }
 
     /// `Err` holds the limit that was met, where it is worth telling.
-    fn delay(&mut self, again: Again) -> Result<Duration, Option<String>> {
-        let asked = match again {
+    fn delay(&mut self, fault: &AttemptFault) -> Result<Duration, Option<String>> {
+        if fault.is_of_crowd && self.config.retry_count > 0 {
+            // The page has not failed: its host takes fewer at once, and it goes back to its place in the line, where
+            // only `retry_max_time` ends it.
+            self.spent_count -= 1;
+        }
+        let asked = match fault.again {
             Again::Never => return Err(None),
             Again::Soon => Duration::ZERO,
             Again::After(pause) => pause,
         };
-        if self.count > self.config.retry_count {
+        if self.spent_count > self.config.retry_count {
             return Err(None);
         }
-        let delay = asked.max(self.jitter());
+        let delay = asked.max(if fault.is_of_crowd { Duration::ZERO } else { self.jitter() });
         let left = self.config.retry_max_time.saturating_sub(self.began.elapsed());
         if delay <= left {
             return Ok(delay);
         }
         let limit = self.config.retry_max_time.as_secs_f64();
-        Err(Some(if asked > left {
-            let asked = asked.as_secs_f64();
-            format!("the server asks to wait {asked:.0} s, more than the {limit} s of --retry-max-time leave")
-        } else {
-            format!("no attempt more fits into the {limit} s of --retry-max-time")
-        }))
+        if asked <= left {
+            return Err(Some(format!("no attempt more fits into the {limit} s of --retry-max-time")));
+        }
+        if !left.is_zero() {
+            // The last attempt, at the end of the time.
+            return Ok(left);
+        }
+        let asked = asked.as_secs_f64();
+        Err(Some(format!(
+            "the server asks to wait {asked:.0} s more, and the {limit} s of --retry-max-time are over"
+        )))
     }
 
     /// Full jitter: evenly from nothing to the exponential bound, so that clients that failed together
     /// do not come back together (AWS Architecture Blog, "Exponential Backoff And Jitter").
     fn jitter(&mut self) -> Duration {
-        let doublings = self.count.saturating_sub(1).min(31);
+        let doublings = self.spent_count.saturating_sub(1).min(31);
         let bound = self.config.base.saturating_mul(1 << doublings).min(self.config.cap);
         bound.mul_f64(self.random.f64())
     }
@@ -245,7 +284,7 @@ mod tests {
                 attempts.begin();
                 assert!(attempts.jitter() <= Duration::from_secs_f64(bound_s));
             }
-            attempts.count = u32::MAX;
+            attempts.spent_count = u32::MAX;
             assert!(attempts.jitter() <= config.cap);
         }
     }
@@ -289,14 +328,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn server_that_asks_for_too_long_a_pause_fails_the_page_at_once() {
+    async fn server_that_asks_for_too_long_a_pause_is_asked_again_at_the_end_of_the_time() {
         let (elapsed, end) = exhaust(&config(), Again::After(Duration::from_secs(3600))).await;
         assert_eq!(
             end.reason,
-            "HTTP 503 Service Unavailable; the server asks to wait 3600 s, \
-             more than the 300 s of --retry-max-time leave"
+            "HTTP 503 Service Unavailable after 2 attempts; the server asks to wait 3600 s more, \
+             and the 300 s of --retry-max-time are over"
         );
-        assert_eq!(elapsed, Duration::ZERO);
+        assert!((300_000..300_010).contains(&elapsed.as_millis()), "{elapsed:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -85,6 +85,8 @@ pub(super) struct Line {
 struct Broken {
     fault: AttemptFault,
     received: Option<Received>,
+    /// Whether there was a body, of which the writer may have taken chunks.
+    has_begun: bool,
 }
 
 impl Line {
@@ -150,7 +152,7 @@ impl Line {
         let mut is_again = false;
         let last_step = loop {
             let attempt = self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again);
-            let Broken { fault, received } = match attempt.await? {
+            let Broken { fault, received, has_begun } = match attempt.await? {
                 Ok(ended) => break Step::End(ended),
                 Err(broken) => broken,
             };
@@ -158,7 +160,8 @@ impl Line {
             if let Err(end) = fetch.wait_after(fault).await {
                 break Step::Failed(PageFault { received: received.or(end.received), ..end });
             }
-            if steps.send(Step::Void).await.is_err() {
+            // What the host refused, perhaps many times, leaves nothing to take back, and the steps have few places.
+            if has_begun && steps.send(Step::Void).await.is_err() {
                 return Ok(());
             }
             // Pages that wait for their turn may hold all permits, so the one at the head goes on without.
@@ -186,7 +189,9 @@ impl Line {
         let asked = Instant::now();
         let mut body = match fetch.open(permit).await {
             Ok(body) => body,
-            Err(FetchError::Attempt(fault)) => return Ok(Err(Broken { fault, received: None })),
+            Err(FetchError::Attempt(fault)) => {
+                return Ok(Err(Broken { fault, received: None, has_begun: false }));
+            }
             Err(FetchError::Run(error)) => return Err(error),
         };
         let mut cutter = Cutter::new(&self.transform, body.form());
@@ -202,7 +207,7 @@ impl Line {
             Err(FetchError::Attempt(fault)) => {
                 let trace = trace.unwrap_or_else(|| trace_of(cutter.buffer()));
                 let received = trace_the_rest(&mut body, trace).await;
-                Ok(Err(Broken { fault, received }))
+                Ok(Err(Broken { fault, received, has_begun: true }))
             }
         }
     }
@@ -244,7 +249,8 @@ impl Line {
             }
             // What the page goes on holding, whatever becomes of the chunk.
             let kept_bytes = if is_whole_page { 0 } else { body.memory_bytes() + BACKLOG_BESIDE_BYTES };
-            let decoding = self.decode(chunk, reservation, kept_bytes).await?;
+            // It goes on receiving: its host may take no other request until this one is over.
+            let decoding = body.wait_for(self.decode(chunk, reservation, kept_bytes)).await??;
             if steps.send(Step::Chunk(decoding)).await.is_err() {
                 return Ok(());
             }

@@ -171,6 +171,9 @@ fn wrong_numbers_name_their_option_and_what_is_expected() {
     scene.check_options("--memory lots", &["--memory"]);
     scene.check_options("--threads 0", &["--threads", "1"]);
     scene.check_options("-j 0", &["--concurrency", "1"]);
+    scene.check_options("--concurrency-per-host 0", &["--concurrency-per-host", "1"]);
+    scene.check_options("--rate 0/s", &["--rate", "second"]);
+    scene.check_options("--rate 100", &["--rate", "100/s"]);
     scene.check_options("--row-group-rows 0", &["--row-group-rows"]);
     scene.check_options("--read-timeout soon", &["--read-timeout"]);
     scene.check_options("--retry=-1", &["--retry"]);

@@ -1,9 +1,9 @@
 //! Retries, timeouts, connections and memory.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use etl::config::HttpConfig;
+use etl::config::{HttpConfig, RetryConfig};
 use etl::model::Location;
 
 use crate::bench::*;
@@ -76,16 +76,21 @@ async fn server_that_asks_to_wait_is_asked_again() {
 }
 
 #[tokio::test]
-async fn server_that_asks_for_an_hour_fails_the_page_at_once() {
+async fn server_that_asks_for_an_hour_is_asked_once_more_at_the_end_of_the_allowed_time() {
     let reply = Reply::Close(complete("429 Too Many Requests", &["Retry-After: 3600"], b"slow down"));
     let server = Server::always(reply).await;
-    let fault = Bench::new(&retrying()).get(&server.origin).await.unwrap_err();
+    let config = retrying();
+    let retry = RetryConfig { retry_max_time: Duration::from_millis(300), ..config.retry.clone() };
+    let begun = Instant::now();
+    let fault = Bench::new(&HttpConfig { retry, ..config }).get(&server.origin).await.unwrap_err();
     assert_eq!(
         fault.reason,
-        "HTTP 429 Too Many Requests; the server asks to wait 3600 s, more than the 60 s of --retry-max-time leave"
+        "HTTP 429 Too Many Requests after 2 attempts; the server asks to wait 3600 s more, \
+         and the 0.3 s of --retry-max-time are over"
     );
     assert_eq!(fault.received.unwrap().head, b"slow down");
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests().len(), 2);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
 }
 
 #[tokio::test]

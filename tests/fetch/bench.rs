@@ -175,7 +175,7 @@ pub(crate) async fn read(answer: &mut Body, body: &mut Vec<u8>) -> Result<(), At
     }
 }
 
-fn attempt_fault(error: FetchError) -> AttemptFault {
+pub(crate) fn attempt_fault(error: FetchError) -> AttemptFault {
     match error {
         FetchError::Attempt(fault) => fault,
         FetchError::Run(error) => panic!("{error}"),
