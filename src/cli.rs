@@ -27,7 +27,7 @@ use etl::transform::Filter;
 
 use args::{
     Args, Command, Contract, FeatureArgs, FeatureList, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite,
-    NotArgs, ParsingArgs, Pointer, Raw, ResourceArgs, RunArgs, SchemaArgs, TalkArgs,
+    NotArgs, ParsingArgs, Pointer, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, TalkArgs,
 };
 use fields::Renamed;
 use units::show_bytes;
@@ -62,6 +62,8 @@ pub(crate) enum Parsed {
     Run(Box<Config>, Talk),
     /// The schema of the records.
     Schema(Box<SurveyConfig>, Talk),
+    /// A look at one page.
+    Probe(Box<SurveyConfig>, Talk),
     /// Text for standard output: help or version.
     Show(String),
     /// The command line is wrong; one line says how.
@@ -79,6 +81,10 @@ pub(crate) fn parse() -> Parsed {
         Some(Command::Schema(args)) => {
             let mut talk = talk_of(&args.talk, false);
             survey_of(*args, &mut talk.warnings).map(|config| Parsed::Schema(Box::new(config), talk))
+        }
+        Some(Command::Probe(args)) => {
+            let mut talk = talk_of(&args.talk, false);
+            probe_of(*args, &mut talk.warnings).map(|config| Parsed::Probe(Box::new(config), talk))
         }
         None => {
             let mut talk = talk_of(&run.talk, run.json);
@@ -149,6 +155,23 @@ fn survey_of(args: SchemaArgs, warnings: &mut Vec<String>) -> Result<SurveyConfi
         http,
         resources: resources_of(&args.resources),
         sample: args.sample,
+    })
+}
+
+fn probe_of(args: ProbeArgs, warnings: &mut Vec<String>) -> Result<SurveyConfig, Error> {
+    let input = InputArgs { urls: None, url: vec![args.url], as_of: None, redact: args.redact };
+    let fields =
+        FieldArgs { jq: None, select: vec![], drop: vec![], rename: vec![], hash: vec![], hash_key: None };
+    // Which lists are summarised is what is to be found out.
+    let features =
+        FeatureArgs { values: vec![], features: Some(FeatureList(vec![])), on_nonfinite: Nonfinite::Skip };
+    let http = http_of(&args.http, &input, warnings)?;
+    Ok(SurveyConfig {
+        transform: transform_of(args.parsing, fields, features, args.resources.memory)?,
+        input: input_of(input, &args.http)?,
+        http,
+        resources: resources_of(&args.resources),
+        sample: None,
     })
 }
 

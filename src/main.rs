@@ -14,12 +14,13 @@ use etl::config::Config;
 use etl::error::ErrorKind;
 use etl::pipeline::Pipeline;
 use etl::report::Report;
-use process::{print, say, shown_list, tell, watched};
+use process::{print, say, say_error, shown_list, tell, watched};
 
 fn main() -> ExitCode {
     match cli::parse() {
         Parsed::Run(config, talk) => run(*config, &talk),
         Parsed::Schema(config, talk) => commands::schema(*config, &talk),
+        Parsed::Probe(config, talk) => commands::probe(*config, &talk),
         Parsed::Show(text) => {
             say(&mut io::stdout(), &text);
             ExitCode::SUCCESS
@@ -41,7 +42,7 @@ fn run(config: Config, talk: &Talk) -> ExitCode {
     let printed = if talk.json { print(&format!("{}\n", report.to_json())) } else { Ok(()) };
     if let Err(error) = printed {
         // The run itself is over, and is what the exit code tells of.
-        say(&mut io::stderr(), &format!("etl: {}\n", error.one_line()));
+        say_error(&error);
     }
     ExitCode::from(report.exit_code)
 }

@@ -287,6 +287,22 @@ pub enum Beside {
     Other,
 }
 
+/// What an answer says before its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// `200 OK`.
+    pub status: String,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    /// The value of the first header with this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// What a page tells of the one behind it.
 #[derive(Debug, Clone, Default)]
 pub struct PageEnd {

@@ -7,6 +7,7 @@
 mod chains;
 mod intake;
 mod life;
+mod probe;
 mod provenance;
 mod survey;
 mod verdict;
@@ -35,6 +36,7 @@ use intake::Intake;
 use life::{Decoding, Line, Step};
 use verdict::Tally;
 
+pub use probe::{Probed, ProbedPage, Prober};
 pub use survey::Surveyor;
 
 /// A run that is set up and may begin.

@@ -111,6 +111,11 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Says what went wrong, in one line.
+pub(crate) fn say_error(error: &Error) {
+    say(&mut io::stderr(), &format!("etl: {}\n", error.one_line()));
+}
+
 /// Writes text; a reader that went away is no reason to fail a run that is over.
 pub(crate) fn say(to: &mut dyn io::Write, text: &str) {
     drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));

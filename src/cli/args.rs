@@ -44,7 +44,7 @@ pub(crate) enum ProgressWhen {
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...\n       \
-                      etl schema [OPTIONS] --urls FILE",
+                      etl schema [OPTIONS] --urls FILE\n       etl probe [OPTIONS] URL",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
                   --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
@@ -68,6 +68,9 @@ pub(super) enum Command {
         override_usage = "etl schema [OPTIONS] --urls FILE\n       etl schema [OPTIONS] URL..."
     )]
     Schema(Box<SchemaArgs>),
+    /// Look at one page, and say what it is and how it can be taken
+    #[command(max_term_width = 100, override_usage = "etl probe [OPTIONS] URL")]
+    Probe(Box<ProbeArgs>),
 }
 
 /// A run.
@@ -182,6 +185,30 @@ pub(super) struct SchemaArgs {
 
     #[command(flatten)]
     pub(super) talk: TalkArgs,
+}
+
+/// Options of `etl probe`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProbeArgs {
+    /// The page
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+
+    #[command(flatten)]
+    pub(super) http: HttpArgs,
+
+    #[command(flatten)]
+    pub(super) parsing: ParsingArgs,
+
+    #[command(flatten)]
+    pub(super) resources: ResourceArgs,
+
+    #[command(flatten)]
+    pub(super) talk: TalkArgs,
+
+    /// Query key whose value is hidden wherever a URL is shown, and header that is a secret; may be repeated
+    #[arg(long, value_name = "NAME", help_heading = "Operations")]
+    pub(super) redact: Vec<String>,
 }
 
 /// Which pages.

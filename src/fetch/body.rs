@@ -18,7 +18,7 @@ use super::retry::{Again, AttemptFault};
 use crate::cpu::CpuPool;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::model::DeclaredForm;
+use crate::model::{Answer, DeclaredForm};
 
 /// Bytes that tell whether a body is compressed.
 const MAGIC_BYTES: usize = 4;
@@ -191,6 +191,14 @@ impl Body {
     /// What the sender said of the body's form.
     pub fn form(&self) -> DeclaredForm {
         self.head.form
+    }
+
+    /// Status and headers of the answer; `None` of a file, and of an answer without a body.
+    pub fn answer(&self) -> Option<Answer> {
+        match &self.incoming.source {
+            Source::Http(body) => Some(body.answer()),
+            Source::File(_) | Source::Nothing => None,
+        }
     }
 
     /// What the head of the answer says of the next page: the target of its `Link` with `rel="next"`, and the URL that

@@ -30,7 +30,7 @@ use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
 use crate::error::{Error, Result as RunResult};
 use crate::metrics::Metrics;
-use crate::model::{Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
+use crate::model::{Answer, Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
 
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
 /// A login and a few moves of an API; more is a loop or a maze.
@@ -400,6 +400,15 @@ pub(super) struct HttpBody {
 }
 
 impl HttpBody {
+    /// Status and headers of the answer.
+    pub(super) fn answer(&self) -> Answer {
+        let headers = self.response.headers().iter().map(|(name, value)| {
+            // A value that is no text is shown as far as it is.
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Answer { status: self.response.status().to_string(), headers: headers.collect() }
+    }
+
     /// The next bytes; `None` at the end.
     ///
     /// Dropping the future loses nothing.

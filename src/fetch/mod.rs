@@ -33,6 +33,6 @@ pub use backlog::{BACKLOG_BESIDE_BYTES, BacklogRoom};
 pub use body::{Body, FetchError};
 pub use fetcher::{Fetcher, PageFetch};
 pub use list::{Requests, UrlList};
-pub use paginate::Chain;
+pub use paginate::{Chain, propose_paging};
 pub use redact::Redaction;
 pub use retry::AttemptFault;

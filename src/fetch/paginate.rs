@@ -202,6 +202,13 @@ impl Chain {
 const PAGE_PARAMETERS: [&str; 2] = ["page", "pageNumber"];
 const OFFSET_PARAMETERS: [&str; 3] = ["offset", "skip", "startAt"];
 
+/// What `--paginate auto` chooses for a chain whose first page ended so: the options that say it, and why.
+pub fn propose_paging(end: &PageEnd, config: &PaginationConfig) -> (String, String) {
+    let (_, choice) = choose(end, config);
+    let (options, why) = choice.split_once(": ").expect("a choice has its reason behind it");
+    (format!("--paginate {options}"), why.to_owned())
+}
+
 /// What turns the pages of a chain that begins so, and why.
 fn choose(end: &PageEnd, config: &PaginationConfig) -> (Paging, String) {
     if end.link.is_some() {

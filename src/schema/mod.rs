@@ -74,6 +74,12 @@ impl Kinds {
         self.0 & other.0 == other.0
     }
 
+    /// Whether there are numbers, and nothing else.
+    pub const fn is_of_numbers(self) -> bool {
+        let numbers = Self::INT.with(Self::INT_WIDE).with(Self::DOUBLE);
+        self.0 != 0 && self.is_within(numbers)
+    }
+
     const fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
