@@ -84,9 +84,13 @@ def scaled(count, scale, least=1):
     return max(least, round(count * scale))
 
 
+# So many at once from the first request on.
+AT_256 = "-j 256 --concurrency-per-host 256"
+
 CASES = [
-    Case("flat-j32", "64MiB", "-j 32", flat(2_000)),
-    Case("flat-j256", "64MiB", "-j 256", flat(2_000)),
+    Case("flat-j32", "64MiB", "-j 32 --concurrency-per-host 32", flat(2_000)),
+    Case("flat-j256", "64MiB", AT_256, flat(2_000)),
+    Case("flat-default", "64MiB", "", flat(2_000)),
     Case("total-10g", "256MiB", "-j 32", flat(27_000)),
     Case("lines-2g-256", "256MiB", "", one("flat", 2e9)),
     Case("lines-2g-512", "512MiB", "", one("flat", 2e9)),
@@ -95,12 +99,12 @@ CASES = [
     Case("records-2g", "256MiB", "--records /Records", one("flat", 2e9, form="envelope")),
     Case("gzip-2g", "256MiB", "", one("flat", 2e9, coding="gzip")),
     Case("large-8x200m", "256MiB", "-j 8", several(8, "flat", 200e6)),
-    Case("large-256x5m", "256MiB", "-j 256", several(256, "flat", 5e6)),
+    Case("large-256x5m", "256MiB", AT_256, several(256, "flat", 5e6)),
     Case("slow-first", "256MiB", "-j 16", behind_a_slow_page),
     Case("bomb-2g", "256MiB", "", one("spaces", 2e9, coding="gzip")),
-    Case("bomb-64x50m", "256MiB", "-j 256", several(64, "spaces", 50e6, coding="gzip")),
+    Case("bomb-64x50m", "256MiB", AT_256, several(64, "spaces", 50e6, coding="gzip")),
     Case("bomb-repeats-2g", "256MiB", "", one("repeats", 2e9, coding="gzip")),
-    Case("bomb-repeats-64x50m", "256MiB", "-j 256", several(64, "repeats", 50e6, coding="gzip")),
+    Case("bomb-repeats-64x50m", "256MiB", AT_256, several(64, "repeats", 50e6, coding="gzip")),
     Case("bomb-blank-lines", "256MiB", "", among("blank", 1_000)),
     Case("bomb-blank-array", "256MiB", "", among("blank", 1_000, form="array")),
     Case("string-50m", "512MiB", "--max-record-bytes 64MiB", lambda scale: _records("string", scale)),

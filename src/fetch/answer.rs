@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(limit("\"a,b;r=9\";r=0;t=30, \"day\";r=5;t=900"), Some(30.0));
         assert_eq!(limit("\"a\";r=0;t=30;pk=:cHsdsRa894==:, \"day\";t=900;r=0"), Some(900.0));
         assert_eq!(limit("limit=100, remaining=0, reset=12"), Some(12.0));
-        for other in ["\"a\";r=1;t=30", "\"a\";r=0", "\"a;r=0;t=5\"", "remaining=0", "", "r=0;t=-1"] {
+        for other in ["\"a\";r=1;t=30", "\"a\";r=0", "\"x;r=0;t=5;y\"", "remaining=0", "", "r=0;t=-1"] {
             assert_eq!(limit(other), None, "{other}");
         }
         for family in ["ratelimit", "x-ratelimit"] {

@@ -47,6 +47,8 @@ pub(super) struct Level {
     /// Round trips just below that: so far, and until it is tried again.
     held_rounds: u32,
     hold_rounds: u32,
+    /// And not before.
+    hold_until: Option<Instant>,
     /// When it was cut; requests sent before tell of the time before.
     cut_at: Option<Instant>,
     /// The fastest answer of a usual round trip.
@@ -90,6 +92,7 @@ impl Level {
             refused_at: None,
             held_rounds: 0,
             hold_rounds: HOLD_ROUNDS_MIN,
+            hold_until: None,
             cut_at: None,
             usual: None,
             round: Round::new(Instant::now(), size),
@@ -125,8 +128,8 @@ impl Level {
         }
     }
 
-    /// Takes account of a request that was too much.
-    pub(super) fn refused(&mut self, sent_at: Instant, sign: Sign) {
+    /// Takes account of a request that was too much, and of the pause that it brought.
+    pub(super) fn refused(&mut self, sent_at: Instant, sign: Sign, pause: Duration) {
         if self.is_fixed || self.cut_at.is_some_and(|cut_at| sent_at <= cut_at) {
             return;
         }
@@ -139,6 +142,8 @@ impl Level {
             self.hold_rounds = (self.hold_rounds * 2).min(HOLD_ROUNDS_MAX);
         }
         self.held_rounds = 0;
+        // One more at once gains one part in so many: it takes that many pauses to earn the next one.
+        self.hold_until = u32::try_from(2 * refused_at).ok().map(|count| Instant::now() + pause * count);
         self.is_doubling = false;
         self.cut_at = Some(Instant::now());
     }
@@ -186,7 +191,8 @@ impl Level {
             self.is_doubling = true;
         } else if size + 1 == refused_at {
             self.held_rounds += 1;
-            if self.held_rounds >= self.hold_rounds {
+            let is_early = self.hold_until.is_some_and(|until| until > Instant::now());
+            if self.held_rounds >= self.hold_rounds && !is_early {
                 self.held_rounds = 0;
                 self.size = refused_at as f64;
             }
@@ -209,5 +215,49 @@ impl Round {
     /// The most that were in flight lately.
     fn used(&self) -> usize {
         self.peak.max(self.peak_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A round trip in which as many requests as may be are in flight, each of them answered after this time.
+    async fn round_trip(level: &mut Level, latency: Duration) {
+        let sent_at = Instant::now();
+        (1..=level.size()).for_each(|in_flight| level.sent(in_flight));
+        tokio::time::advance(latency).await;
+        (0..level.size()).for_each(|_| level.answered(sent_at, latency));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_beginning_does_not_hide_a_queue() {
+        let mut level = Level::adaptive(128);
+        round_trip(&mut level, Duration::from_millis(300)).await;
+        for _ in 0..5 {
+            round_trip(&mut level, Duration::from_millis(20)).await;
+        }
+        assert_eq!(level.size(), 128);
+        for _ in 0..50 {
+            round_trip(&mut level, Duration::from_millis(90)).await;
+        }
+        assert_eq!(level.size(), LEVEL_START, "a queue never lowers it below where it begins");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusal_that_costs_a_pause_is_not_soon_risked_again() {
+        for (pause, least, most) in [(Duration::ZERO, 0, 5), (Duration::from_secs(1), 40, 50)] {
+            let mut level = Level::adaptive(20);
+            for _ in 0..5 {
+                round_trip(&mut level, Duration::from_millis(50)).await;
+            }
+            level.refused(Instant::now(), Sign::Refusal, pause);
+            let began = Instant::now();
+            while level.size() < 20 {
+                round_trip(&mut level, Duration::from_millis(50)).await;
+            }
+            let seconds = began.elapsed().as_secs();
+            assert!((least..=most).contains(&seconds), "{seconds} s after a pause of {pause:?}");
+        }
     }
 }

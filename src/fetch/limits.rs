@@ -154,15 +154,19 @@ impl Leave {
     pub(super) fn answered(&self, notice: Notice) -> bool {
         let retry_max_time = self.host.retry_max_time;
         let mut line = self.host.line();
-        if let Some(asked) = notice.pause {
-            line.pause(self.sent_at, asked.min(retry_max_time));
+        let pause = notice.pause.map(|asked| asked.min(retry_max_time));
+        if let Some(asked) = pause {
+            line.pause(self.sent_at, asked);
         }
         let is_of_crowd = match notice.sign {
             None => {
                 line.served(self.sent_at);
                 false
             }
-            Some(sign) => line.refused(self.sent_at, sign, retry_max_time),
+            Some(sign) => {
+                line.level.refused(self.sent_at, sign, pause.unwrap_or_default());
+                sign == Sign::Refusal && line.refused(self.sent_at, retry_max_time)
+            }
         };
         line.call_next();
         is_of_crowd
@@ -170,7 +174,7 @@ impl Leave {
 
     /// Takes account of a request without an answer for as long as one is waited for.
     pub(super) fn timed_out(&self) {
-        self.host.line().level.refused(self.sent_at, Sign::Vague);
+        self.host.line().level.refused(self.sent_at, Sign::Vague, Duration::ZERO);
     }
 }
 
@@ -258,11 +262,7 @@ impl Line {
     }
 
     /// Whether another was refused while this one was in flight.
-    fn refused(&mut self, sent_at: Instant, sign: Sign, retry_max_time: Duration) -> bool {
-        self.level.refused(sent_at, sign);
-        if sign == Sign::Vague {
-            return false;
-        }
+    fn refused(&mut self, sent_at: Instant, retry_max_time: Duration) -> bool {
         let since = *self.refusing_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= retry_max_time && sent_at > since {
             self.is_given_up = true;

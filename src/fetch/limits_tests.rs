@@ -182,9 +182,10 @@ async fn pause_that_a_host_asks_for_holds_for_all_of_its_pages_and_once() {
     for ordinal in 0..16 {
         leaves.push(hosts.leave(&url(), ordinal).await.unwrap());
     }
-    for leave in leaves.drain(..) {
+    for (place, leave) in leaves.drain(..).enumerate() {
         sleep(millis(10)).await;
-        leave.answered(refused_for(Duration::from_secs(2)));
+        let is_of_crowd = leave.answered(refused_for(Duration::from_secs(2)));
+        assert_eq!(is_of_crowd, place > 0, "the first of them tells");
     }
     let other = Url::parse("http://host:81/page").unwrap();
     drop(hosts.leave(&other, 99).await.unwrap());
@@ -256,21 +257,24 @@ async fn host_that_serves_somebody_now_and_then_is_not_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn earliest_page_goes_first() {
-    let hosts = hosts(HttpConfig { concurrency_per_host: Some(1), ..HttpConfig::default() });
-    let leave = hosts.leave(&url(), 0).await.unwrap();
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let mut tasks = JoinSet::new();
-    for ordinal in [5, 3, 9, 1, 7] {
-        let (hosts, order) = (Arc::clone(&hosts), Arc::clone(&order));
-        tasks.spawn(async move {
-            let _leave = hosts.leave(&url(), ordinal).await.unwrap();
-            order.lock().unwrap().push(ordinal);
-        });
+    let rate = Some(Rate { interval: millis(100) });
+    for (concurrency_per_host, rate) in [(Some(1), None), (None, rate)] {
+        let hosts = hosts(HttpConfig { concurrency_per_host, rate, ..HttpConfig::default() });
+        let leave = hosts.leave(&url(), 0).await.unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        for ordinal in [5, 3, 9, 1, 7] {
+            let (hosts, order) = (Arc::clone(&hosts), Arc::clone(&order));
+            tasks.spawn(async move {
+                let _leave = hosts.leave(&url(), ordinal).await.unwrap();
+                order.lock().unwrap().push(ordinal);
+            });
+        }
+        sleep(millis(1)).await;
+        drop(leave);
+        tasks.join_all().await;
+        assert_eq!(*order.lock().unwrap(), [1, 3, 5, 7, 9]);
     }
-    sleep(millis(1)).await;
-    drop(leave);
-    tasks.join_all().await;
-    assert_eq!(*order.lock().unwrap(), [1, 3, 5, 7, 9]);
 }
 
 #[tokio::test(start_paused = true)]

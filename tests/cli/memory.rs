@@ -86,7 +86,8 @@ fn windows_of_decoders_are_part_of_the_memory() {
     let (input, output) = (Folder::new(), Folder::new());
     let targets: Vec<_> = (0..page_count).map(|index| format!("page.ndjson.zst?number={index}")).collect();
     server.list(&input, &targets);
-    let outcome = Etl::between(&input, &output).with("--memory 256MiB -j 64").run().exits(0);
+    let outcome =
+        Etl::between(&input, &output).with("--memory 256MiB -j 64 --concurrency-per-host 64").run().exits(0);
     let ids = Table::read(&output.path("out.parquet")).column("id");
     assert_eq!(ids, (0..page_count).flat_map(|_| (0..record_count).map(|id| json!(id))).collect::<Vec<_>>());
     let peak = outcome.count("/peak_rss_bytes");

@@ -78,6 +78,8 @@ fn config(plan: &Plan, machine: &Machine, list: &Path, output: &Path) -> Config 
         input: InputConfig { urls_file: Some(list.to_owned()), ..InputConfig::default() },
         http: HttpConfig {
             concurrency: machine.concurrency,
+            // Half of the machines find out by themselves how many requests the server takes.
+            concurrency_per_host: machine.concurrency.is_multiple_of(2).then_some(machine.concurrency),
             retry: RetryConfig {
                 retry_count: settings.retry_count,
                 base: settings.retry_base,
