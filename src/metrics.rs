@@ -84,6 +84,8 @@ pub struct Metrics {
     pub wire_bytes: Counter,
     /// Bytes of bodies after decompression.
     pub body_bytes: Counter,
+    /// Bodies that broke off and were gone on with.
+    pub requests_resumed: Counter,
     /// HTTP requests sent, retries included.
     pub requests_sent: Counter,
     /// Requests that were a second or later attempt.

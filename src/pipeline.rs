@@ -232,6 +232,7 @@ fn add_metrics(report: &mut Report, metrics: &Metrics) {
         sent: metrics.requests_sent.get(),
         retried: metrics.requests_retried.get(),
         throttled: metrics.requests_throttled.get(),
+        resumed: metrics.requests_resumed.get(),
         paused_ms: metrics.hosts_paused_ms.get(),
         by_status: metrics.by_status(),
     };
@@ -351,7 +352,7 @@ async fn write_pages(
     report: &mut Report,
     mut sinks: Sinks<'_>,
 ) -> Result<Tally> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(line.transform().rejects_raw);
     while let Some(mut page) = queue.recv().await {
         line.budget.advance_head(page.id.ordinal);
         let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());

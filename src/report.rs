@@ -12,6 +12,8 @@ use crate::metrics::Durations;
 
 /// Failures that are listed one by one; the rest are counted, and all are in the rejects file.
 pub const FAILURES_MAX: usize = 100;
+/// Characters of the beginning of a failed page that are shown: enough to know a login page.
+const BEGINNING_CHARS_MAX: usize = 80;
 /// Failures that the text summary shows.
 const FAILURES_SHOWN: usize = 10;
 
@@ -138,6 +140,8 @@ pub struct RequestCounts {
     pub retried: u64,
     /// Requests that a host refused because they were too many (429, 503 with `Retry-After`).
     pub throttled: u64,
+    /// Bodies that broke off and were gone on with.
+    pub resumed: u64,
     /// Milliseconds in which pages waited because a host had asked for a pause.
     pub paused_ms: u64,
     /// Responses by status code.
@@ -215,6 +219,19 @@ pub struct FailureReport {
     pub page: u32,
     /// What failed.
     pub reason: String,
+    /// How the page begins that came instead, where it may be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins_with: Option<String>,
+}
+
+impl FailureReport {
+    /// How a page with this head begins, as a line can hold it.
+    pub fn beginning(head: &[u8]) -> Option<String> {
+        let text = String::from_utf8_lossy(head);
+        let shown: String = text.trim_start().chars().take(BEGINNING_CHARS_MAX).collect();
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ").escape_debug().to_string();
+        (!shown.is_empty()).then_some(shown)
+    }
 }
 
 impl Report {
@@ -365,9 +382,13 @@ impl Report {
 
     fn write_failures(&self, out: &mut String, list: &str) -> std::fmt::Result {
         for failure in self.failures.iter().take(FAILURES_SHOWN) {
-            let FailureReport { url, line, page, reason } = failure;
+            let FailureReport { url, line, page, reason, begins_with } = failure;
             let place = if *line == 0 { "argument".to_owned() } else { format!("{list}:{line}") };
-            writeln!(out, "  failed   {place} page {page} {url}: {reason}")?;
+            write!(out, "  failed   {place} page {page} {url}: {reason}")?;
+            match begins_with {
+                Some(beginning) => writeln!(out, "; it begins with {beginning}")?,
+                None => writeln!(out)?,
+            }
         }
         let unshown = self.pages.failed.saturating_sub(self.failures.len().min(FAILURES_SHOWN) as u64);
         if unshown > 0 {

@@ -14,6 +14,8 @@ mod bodies;
 mod files;
 #[path = "fetch/limits.rs"]
 mod limits;
+#[path = "fetch/resume.rs"]
+mod resume;
 #[path = "fetch/secrets.rs"]
 mod secrets;
 #[path = "fetch/server.rs"]

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LINK,
-    LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_RANGE, LINK, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, RequestBuilder, Response, StatusCode, Version};
 use tokio::time::timeout;
@@ -25,6 +25,7 @@ use super::limits::{GivenUp, Hosts, Leave, Notice};
 use super::oauth::{self, GRANT_BYTES_MAX, Grant, Token, Tokens};
 use super::paginate::next_link;
 use super::redirect::{Hop, is_redirect};
+use super::resume::{self, RESUMED_BYTES_MIN};
 use super::retry::{Again, AttemptFault, Attempts, Deadline, classify, parse_retry_after};
 use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
@@ -88,12 +89,13 @@ impl HttpClient {
 
     /// Asks for the page at `url` once and reads the head of the answer.
     pub(super) async fn ask(
-        &self,
+        self: &Arc<Self>,
         url: &Url,
         ask: &Ask,
         attempts: &mut Attempts<'_>,
     ) -> Result<(BodyHead, Source), AttemptFault> {
-        let (exchange, answered_url) = self.follow(url, ask, attempts).await?;
+        let (exchange, hop) = self.follow(url, ask, attempts).await?;
+        let answered_url = hop.url.clone();
         let link = next_link(header_values(&exchange.response, LINK));
         match exchange.response.status() {
             StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(link, answered_url), Source::Nothing)),
@@ -113,6 +115,8 @@ impl HttpClient {
         };
         let body = HttpBody {
             expected_bytes: response.content_length(),
+            rest: self.rest(hop, ask, &response, attempts.ordinal()).map(Box::new),
+            broke_off: None,
             response,
             leave: Some(leave),
             received_bytes: 0,
@@ -131,14 +135,14 @@ impl HttpClient {
         url: &Url,
         ask: &Ask,
         attempts: &mut Attempts<'_>,
-    ) -> Result<(Exchange, Url), AttemptFault> {
+    ) -> Result<(Exchange, Hop), AttemptFault> {
         let mut hop = Hop::first(url, ask);
         for _ in 0..=REDIRECT_COUNT_MAX {
             let exchange = self.send(&hop, ask, attempts).await?;
             let response = &exchange.response;
             let status = response.status();
             let location = response.headers().get(LOCATION).filter(|_| is_redirect(status.as_u16()));
-            let Some(location) = location else { return Ok((exchange, hop.url)) };
+            let Some(location) = location else { return Ok((exchange, hop)) };
             hop = hop
                 .redirected(status.as_u16(), location.as_bytes(), ask)
                 .map_err(|reason| AttemptFault::new(format!("HTTP {status}: {reason}"), Again::Never))?;
@@ -252,6 +256,51 @@ impl HttpClient {
         }
         let is_of_crowd = leave.answered(notice);
         Ok(Exchange { response, leave, notice, is_of_crowd })
+    }
+
+    /// How to go on with the body of this answer, should it break off.
+    fn rest(self: &Arc<Self>, hop: Hop, ask: &Ask, response: &Response, ordinal: u64) -> Option<Rest> {
+        let etag = header_text(response, ETAG.as_str());
+        let validator = resume::validator(etag, header_text(response, ACCEPT_RANGES.as_str()))?;
+        // Another request for a token may be another wait; such a page begins anew.
+        let is_plain = hop.method == Method::Get
+            && response.status() == StatusCode::OK
+            && !wants_token(&self.config.request, ask, &hop);
+        is_plain.then(|| Rest {
+            client: Arc::clone(self),
+            validator: validator.to_owned(),
+            codings: header_text(response, CONTENT_ENCODING.as_str()).map(ToOwned::to_owned),
+            hop,
+            ask: ask.clone(),
+            ordinal,
+            left_count: self.config.retry.retry_count,
+        })
+    }
+
+    /// Asks for the bytes of a body from `start` on; `None` if the server has others now, or serves no part of it.
+    async fn ask_for_rest(
+        &self,
+        rest: &Rest,
+        start: u64,
+        expected: Option<u64>,
+    ) -> Option<(Response, Leave)> {
+        let range = HeaderValue::try_from(format!("bytes={start}-")).ok()?;
+        let validator = HeaderValue::try_from(&rest.validator).ok()?;
+        let request = self.request(&rest.hop, &rest.ask, None).ok()?;
+        let request = request.header(RANGE, range).header(IF_RANGE, validator);
+        let leave = self.hosts.leave(&rest.hop.url, rest.ordinal).await.ok()?;
+        self.metrics.requests_sent.add(1);
+        let response = timeout(self.config.read_timeout, request.send()).await.ok()?.ok()?;
+        self.metrics.count_status(response.status().as_u16());
+        leave.answered(notice(&response));
+        let is_rest = response.status() == StatusCode::PARTIAL_CONTENT
+            && resume::is_rest(header_text(&response, CONTENT_RANGE.as_str()), start, expected)
+            && header_text(&response, CONTENT_ENCODING.as_str()) == rest.codings.as_deref()
+            && has_proven_end(&response).is_ok_and(|is_proven| is_proven);
+        is_rest.then(|| {
+            self.metrics.requests_resumed.add(1);
+            (response, leave)
+        })
     }
 
     /// Waits for leave to send a request. The time of a page begins with its first one.
@@ -384,10 +433,28 @@ struct Exchange {
     is_of_crowd: bool,
 }
 
+/// What is needed to go on with a body that broke off.
+#[derive(Debug)]
+struct Rest {
+    client: Arc<HttpClient>,
+    hop: Hop,
+    ask: Ask,
+    /// The strong entity tag of what came so far.
+    validator: String,
+    codings: Option<String>,
+    ordinal: u64,
+    /// How often it may be tried still.
+    left_count: u32,
+}
+
 /// The body of an answer, as it was sent.
 #[derive(Debug)]
 pub(super) struct HttpBody {
     response: Response,
+    /// How to go on, should it break off.
+    rest: Option<Box<Rest>>,
+    /// Why nothing more can be had of the response.
+    broke_off: Option<AttemptFault>,
     /// Given back with the last byte, so that the next request need not wait until this one's are used; and however it
     /// ends, for the page that the writer waits for may be the next one.
     leave: Option<Leave>,
@@ -420,7 +487,46 @@ impl HttpBody {
         received
     }
 
+    /// As [`Self::receive_as_sent`]; a body that breaks off is gone on with, where that can be told to be the same.
     async fn receive(&mut self) -> Result<Option<Bytes>, AttemptFault> {
+        loop {
+            if self.broke_off.is_none() {
+                match self.receive_as_sent().await {
+                    Err(fault) => self.broke_off = Some(fault),
+                    received => return received,
+                }
+            }
+            // Kept until the body goes on: this future may be dropped while it waits.
+            if !self.go_on().await {
+                return Err(self.broke_off.clone().expect("the body broke off"));
+            }
+            self.broke_off = None;
+        }
+    }
+
+    /// Goes on behind what was received. Returns whether the server lets it.
+    async fn go_on(&mut self) -> bool {
+        let is_worth_it = self.received_bytes >= RESUMED_BYTES_MIN
+            && self.broke_off.as_ref().is_some_and(|fault| fault.again != Again::Never);
+        let Some(rest) = self.rest.as_mut().filter(|rest| is_worth_it && rest.left_count > 0) else {
+            return false;
+        };
+        rest.left_count -= 1;
+        self.leave = None;
+        let client = Arc::clone(&rest.client);
+        let pause = client.config.retry.base.mul_f64(fastrand::f64());
+        let (start, expected) = (self.received_bytes, self.expected_bytes);
+        let gone_on = self.deadline.within(async {
+            tokio::time::sleep(pause).await;
+            client.ask_for_rest(rest, start, expected).await
+        });
+        let Ok(Some((response, leave))) = gone_on.await else { return false };
+        tracing::info!(bytes = start, "going on with a body that broke off");
+        (self.response, self.leave) = (response, Some(leave));
+        true
+    }
+
+    async fn receive_as_sent(&mut self) -> Result<Option<Bytes>, AttemptFault> {
         let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
         let bytes = match received {
             Ok(Ok(Some(bytes))) => bytes,

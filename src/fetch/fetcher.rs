@@ -20,7 +20,7 @@ use crate::model::{Location, PageFault, PageRequest, Received};
 pub struct Fetcher {
     config: HttpConfig,
     backlog: BacklogRoom,
-    client: HttpClient,
+    client: Arc<HttpClient>,
     metrics: Arc<Metrics>,
     pool: CpuPool,
     seed: u64,
@@ -49,7 +49,7 @@ impl Fetcher {
     ) -> Result<Self> {
         Ok(Self {
             backlog,
-            client: HttpClient::new(config.clone(), Arc::clone(&metrics), pool.clone())?,
+            client: Arc::new(HttpClient::new(config.clone(), Arc::clone(&metrics), pool.clone())?),
             config: config.clone(),
             metrics,
             pool,

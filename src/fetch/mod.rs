@@ -25,6 +25,7 @@ mod paginate;
 mod rate;
 mod redact;
 mod redirect;
+mod resume;
 mod retry;
 mod spool;
 mod template;

@@ -96,7 +96,7 @@ impl Surveyor {
     ) -> Result<(Tally, Survey)> {
         let record_count_max = self.config.sample.unwrap_or(u64::MAX);
         let nesting = self.config.transform.nesting;
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(self.config.transform.rejects_raw);
         let mut survey = Survey::default();
         while survey.record_count < record_count_max
             && let Some(mut page) = queue.recv().await

@@ -1,7 +1,7 @@
 //! What a run counts besides its report, and whether it may publish. Never looks at files or pages.
 
 use super::chains::Turned;
-use crate::config::ContractConfig;
+use crate::config::{ContractConfig, RejectsRaw};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PageBatch, PageFault, PageId};
 use crate::report::{FAILURES_MAX, FailureReport, Report};
@@ -9,6 +9,8 @@ use crate::report::{FAILURES_MAX, FailureReport, Report};
 /// What is counted while pages are written and belongs to no other count.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Whether nothing of a failed page is shown.
+    hides_pages: bool,
     was_answered: bool,
     duplicate_key_count: u64,
     overflow_count: u64,
@@ -55,6 +57,12 @@ impl PageCounts {
 }
 
 impl Tally {
+    /// Nothing yet. Of failed pages as much is shown as of rejected records.
+    pub(super) fn new(rejects_raw: RejectsRaw) -> Self {
+        // What stands where in a page that is none can't be told.
+        Self { hides_pages: rejects_raw != RejectsRaw::Full, ..Self::default() }
+    }
+
     pub(super) fn count_page(&mut self, report: &mut Report, id: PageId, page: &PageCounts) {
         self.was_answered = true;
         report.pages.fetched += 1;
@@ -83,12 +91,14 @@ impl Tally {
     pub(super) fn count_fault(&mut self, report: &mut Report, id: PageId, shown: &str, fault: &PageFault) {
         self.was_answered |= fault.answered;
         report.pages.failed += 1;
+        let shown_page = fault.received.as_ref().filter(|_| !self.hides_pages);
         if report.failures.len() < FAILURES_MAX {
             report.failures.push(FailureReport {
                 url: shown.to_owned(),
                 line: id.line,
                 page: id.page,
                 reason: fault.reason.clone(),
+                begins_with: shown_page.and_then(|received| FailureReport::beginning(&received.head)),
             });
         }
     }

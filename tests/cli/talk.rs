@@ -162,3 +162,18 @@ fn list_comes_from_standard_input_too() {
     assert_eq!(status.code(), Some(0));
     assert_eq!(crate::table::Table::read(&output.path("out.parquet")).rows.len(), 1);
 }
+
+#[test]
+fn failed_page_shows_how_it_begins_unless_that_may_hold_what_is_hidden() {
+    let page = "\r\n<!doctype html>\n<title>Log in\u{1b}</title> SECRET".to_owned() + &"x".repeat(100);
+    let site = Folder::with_pages(&[("a.json", "[{\"id\":1}]"), ("b.json", &page)]);
+    let run = |options: &str| Etl::between(&site, &Folder::new()).with(options).run().exits(3);
+    let open = run("");
+    let shown = "it begins with <!doctype html> <title>Log in\\u{1b}</title> SECRETx";
+    assert!(open.stderr.contains(shown), "{}", open.stderr);
+    assert!(open.stdout.contains("\"begins_with\":\"<!doctype html>"), "{}", open.stdout);
+    for options in ["--drop secret", "--rejects-raw none"] {
+        let hidden = run(options);
+        assert!(!hidden.stderr.contains("SECRET") && !hidden.stdout.contains("SECRET"), "{options}");
+    }
+}
