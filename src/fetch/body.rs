@@ -83,7 +83,7 @@ impl BodyHead {
 /// Where the bytes of a body come from.
 #[derive(Debug)]
 pub(super) enum Source {
-    Http(HttpBody),
+    Http(Box<HttpBody>),
     File(FileBody),
     Nothing,
 }

@@ -115,7 +115,7 @@ impl HttpClient {
         };
         let body = HttpBody {
             expected_bytes: response.content_length(),
-            rest: self.rest(hop, ask, &response, attempts.ordinal()).map(Box::new),
+            rest: self.rest(hop, ask, &response, attempts.ordinal()),
             broke_off: None,
             response,
             leave: Some(leave),
@@ -126,7 +126,7 @@ impl HttpClient {
             metrics: Arc::clone(&self.metrics),
         };
         body.check_size(body.expected_bytes.unwrap_or_default())?;
-        Ok((head, Source::Http(body)))
+        Ok((head, Source::Http(Box::new(body))))
     }
 
     /// Sends the request and those that the answers redirect to.
@@ -452,7 +452,7 @@ struct Rest {
 pub(super) struct HttpBody {
     response: Response,
     /// How to go on, should it break off.
-    rest: Option<Box<Rest>>,
+    rest: Option<Rest>,
     /// Why nothing more can be had of the response.
     broke_off: Option<AttemptFault>,
     /// Given back with the last byte, so that the next request need not wait until this one's are used; and however it
