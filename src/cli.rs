@@ -130,6 +130,7 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
         output: OutputConfig {
             out,
             rejects: args.rejects,
+            keep_raw: args.keep_raw,
             row_group: RowGroupConfig {
                 rows_max: args.row_group_rows as usize,
                 bytes_max: args.row_group_bytes as usize,
@@ -153,7 +154,7 @@ fn survey_of(args: SchemaArgs, warnings: &mut Vec<String>) -> Result<SurveyConfi
 }
 
 fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
-    if args.urls.is_none() && args.url.is_empty() {
+    if args.urls.is_none() && args.url.is_empty() && args.replay.is_none() {
         return Err(Error::usage(
             "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
         ));
@@ -162,6 +163,7 @@ fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
     Ok(InputConfig {
         urls_file: args.urls,
         urls: args.url,
+        replay: args.replay,
         as_of: args.as_of,
         method,
         body,

@@ -80,6 +80,10 @@ pub(super) struct RunArgs {
     #[arg(short, long, value_name = "PATH", required = true, help_heading = "Output")]
     pub(super) out: Option<String>,
 
+    /// Folder in which the bodies of pages are kept as they come, for --replay; made if it is not there
+    #[arg(long, value_name = "DIR", conflicts_with = "replay", help_heading = "Output")]
+    pub(super) keep_raw: Option<PathBuf>,
+
     /// Add the columns _etl_url, _etl_page and _etl_record: where each row comes from
     #[arg(long, help_heading = "Output")]
     pub(super) provenance: bool,
@@ -196,6 +200,11 @@ pub(super) struct InputArgs {
     /// URLs, read after the list
     #[arg(value_name = "URL")]
     pub(super) url: Vec<String>,
+
+    /// Folder that --keep-raw has filled: the pages of its last complete run are read from there again, and nothing is asked
+    /// for
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["urls", "url"], help_heading = "Input")]
+    pub(super) replay: Option<PathBuf>,
 
     /// The day that {date:...} stands for [default: today in UTC]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, help_heading = "Input")]

@@ -65,7 +65,8 @@ async fn quota_that_is_not_used_up_is_no_pause() {
 #[tokio::test]
 async fn pages_that_are_refused_together_keep_their_attempts() {
     // Every page is refused twice, together with the others, where each may be refused once.
-    let server = Server::start(|number, _| if number < 80 { refusal(&["Retry-After: 1"]) } else { page() }).await;
+    let server =
+        Server::start(|number, _| if number < 80 { refusal(&["Retry-After: 1"]) } else { page() }).await;
     let retry = RetryConfig { retry_count: 1, ..retrying().retry };
     let config = HttpConfig { concurrency_per_host: Some(40), retry, ..retrying() };
     let bench = Arc::new(Bench::new(&config));
