@@ -29,7 +29,7 @@ use crate::report::{
     StageTimes, Status, grouped,
 };
 use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
-use crate::sink::{KeptRun, LocalOutput, RawFolder, RawIndex, Spools, index_of};
+use crate::sink::{KeptRun, LocalOutput, RawIndex, Spools, index_of};
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
 use chains::{Chains, OpenChain, Turn};
@@ -192,9 +192,8 @@ impl Pipeline {
     /// Makes ready to keep bodies as they come, if that is asked for.
     fn keep_raw(&self, report: &Report, list_digest: &str) -> Result<Option<(RawKeeper, RawIndex)>> {
         let Some(folder) = &self.config.output.keep_raw else { return Ok(None) };
-        let folder = RawFolder::lock(folder)?;
-        let keeper = RawKeeper::new(Arc::clone(&folder), Redaction::new(&self.config.input.redact));
         let index = RawIndex::begin(folder, &report.run_id, &report.started_at, list_digest)?;
+        let keeper = RawKeeper::new(index.objects(), Redaction::new(&self.config.input.redact));
         Ok(Some((keeper, index)))
     }
 
@@ -312,7 +311,7 @@ fn tell_of_replay(report: &mut Report, run: &KeptRun, folder: &Path) {
     let missing_count = run.end.map_or(0, |end| end.listed.saturating_sub(end.duplicate + run.page_count));
     if missing_count > 0 {
         report.hints.push(format!(
-            "{} pages of the run that is replayed did not come whole then, so they are not there",
+            "{} pages of the run that is replayed failed then and were not kept",
             grouped(missing_count)
         ));
     }

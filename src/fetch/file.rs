@@ -17,6 +17,8 @@ use crate::model::{AnswerNotes, KeptBody};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
+/// Bytes that are hashed at once: few, for the pages that wait for their turn are hashed side by side.
+const DIGEST_BYTES: usize = 32 << 10;
 
 /// The bytes of a file, still compressed.
 #[derive(Debug)]
@@ -88,10 +90,11 @@ pub(super) async fn open_kept(
     Ok((head, FileBody { file, left_bytes: page.bytes + 1, metrics: Arc::clone(metrics) }))
 }
 
+/// SHA-256 of a file.
 fn digest_of(path: &Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let mut digest = RunningDigest::default();
-    let mut bytes = vec![0; READ_BYTES];
+    let mut bytes = vec![0; DIGEST_BYTES];
     loop {
         match file.read(&mut bytes)? {
             0 => return Ok(digest.finish_hex()),

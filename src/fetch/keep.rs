@@ -9,24 +9,24 @@ use super::redact::Redaction;
 use crate::calendar::now_rfc3339;
 use crate::error::Result;
 use crate::model::{KeptPage, PageRequest};
-use crate::sink::{RawFolder, RawObject};
+use crate::sink::{RawObject, RawObjects};
 
 /// Keeps bodies in a folder.
 #[derive(Debug)]
 pub struct RawKeeper {
-    folder: Arc<RawFolder>,
+    objects: Arc<RawObjects>,
     redaction: Redaction,
 }
 
 impl RawKeeper {
-    /// Keeps them in `folder`, and shows URLs as `redaction` says.
-    pub fn new(folder: Arc<RawFolder>, redaction: Redaction) -> Self {
-        Self { folder, redaction }
+    /// Keeps them among `objects`, and shows URLs as `redaction` says.
+    pub fn new(objects: Arc<RawObjects>, redaction: Redaction) -> Self {
+        Self { objects, redaction }
     }
 
     /// A place for the next body.
     pub(super) fn begin(&self) -> Result<RawObject> {
-        self.folder.begin()
+        self.objects.begin()
     }
 
     /// Puts a body that came whole in its place; none if it did not.

@@ -5,5 +5,5 @@ mod raw;
 mod writeback;
 
 pub use local::{LocalOutput, Scratch, Spool, Spools};
-pub use raw::{KeptPages, KeptRun, RawFolder, RawIndex, RawObject, StoredBody, index_of};
+pub use raw::{KeptPages, KeptRun, RawIndex, RawObject, RawObjects, StoredBody, index_of};
 pub use writeback::Writeback;

@@ -30,18 +30,17 @@ const BUFFER_BYTES: usize = 128 << 10;
 /// Bytes of the name that are the name of the folder that an object stands in.
 const SHARD_BYTES: usize = 2;
 
-/// A folder of raw bodies, locked by this run.
+/// Where bodies are put; shared by all pages of a run.
 #[derive(Debug)]
-pub struct RawFolder {
+pub struct RawObjects {
     folder: PathBuf,
     incoming_count: AtomicU64,
-    _lock: Lock,
 }
 
 /// A body on its way into the folder; gone if it is dropped before it is stored.
 #[derive(Debug)]
 pub struct RawObject {
-    folder: Arc<RawFolder>,
+    objects: Arc<RawObjects>,
     incoming: IncomingPath,
     file: tokio::fs::File,
     digest: RunningDigest,
@@ -61,33 +60,32 @@ pub struct StoredBody {
 #[derive(Debug)]
 struct IncomingPath(PathBuf);
 
-impl RawFolder {
-    /// Locks the folder, which is made if it is not there, and sweeps what a killed run left half-written.
-    ///
-    /// # Errors
-    /// It is no folder ([`Usage`](crate::error::ErrorKind::Usage)), can't be written
-    /// ([`Storage`](crate::error::ErrorKind::Storage)), or another run holds its lock
-    /// ([`Locked`](crate::error::ErrorKind::Locked)).
-    pub fn lock(folder: &Path) -> Result<Arc<Self>> {
-        match fs::metadata(folder) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => {
-                let folder = folder.display();
-                return Err(Error::usage(format!("--keep-raw {folder}: expected a folder, got a file")));
-            }
-            Err(_) => make_folder(folder).map_err(|error| match error.kind() {
-                IoErrorKind::NotFound => Error::usage(format!(
-                    "--keep-raw {}: the folder around it is not there; create it or mend the path",
-                    folder.display()
-                )),
-                _ => Error::storage("create the folder", folder, error),
-            })?,
+/// Locks the folder, which is made if it is not there, and sweeps what a killed run left half-written.
+fn lock(folder: &Path) -> Result<Lock> {
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => {
+            let folder = folder.display();
+            return Err(Error::usage(format!("--keep-raw {folder}: expected a folder, got a file")));
         }
-        let lock = Lock::acquire(&index_of(folder), "--keep-raw")?;
-        let objects = folder.join(OBJECTS);
-        make_folder(&objects).map_err(|error| Error::storage("create the folder", &objects, error))?;
-        sweep(folder)?;
-        Ok(Arc::new(Self { folder: folder.to_owned(), incoming_count: AtomicU64::new(0), _lock: lock }))
+        Err(_) => make_folder(folder).map_err(|error| match error.kind() {
+            IoErrorKind::NotFound => Error::usage(format!(
+                "--keep-raw {}: the folder around it is not there; create it or mend the path",
+                folder.display()
+            )),
+            _ => Error::storage("create the folder", folder, error),
+        })?,
+    }
+    let lock = Lock::acquire(&index_of(folder), "--keep-raw")?;
+    let objects = folder.join(OBJECTS);
+    make_folder(&objects).map_err(|error| Error::storage("create the folder", &objects, error))?;
+    sweep(folder)?;
+    Ok(lock)
+}
+
+impl RawObjects {
+    fn new(folder: &Path) -> Arc<Self> {
+        Arc::new(Self { folder: folder.to_owned(), incoming_count: AtomicU64::new(0) })
     }
 
     /// Begins a body.
@@ -102,7 +100,7 @@ impl RawFolder {
         let mut file = tokio::fs::File::from_std(file);
         file.set_max_buf_size(BUFFER_BYTES);
         Ok(RawObject {
-            folder: Arc::clone(self),
+            objects: Arc::clone(self),
             incoming: IncomingPath(path),
             file,
             digest: RunningDigest::default(),
@@ -134,11 +132,11 @@ impl RawObject {
     /// # Errors
     /// The disk is full, or broken.
     pub async fn store(self) -> Result<StoredBody> {
-        let Self { folder, incoming, mut file, digest, bytes } = self;
+        let Self { objects, incoming, mut file, digest, bytes } = self;
         file.flush().await.map_err(|error| Error::storage("write", &incoming.0, error))?;
         let file = file.into_std().await;
         let sha256 = digest.finish_hex();
-        let object = object_of(&folder.folder, &sha256);
+        let object = object_of(&objects.folder, &sha256);
         let stored = tokio::task::spawn_blocking(move || {
             file.sync_all().map_err(|error| Error::storage("sync", &incoming.0, error))?;
             let shard = object.parent().expect("objects stand in folders");
@@ -215,12 +213,14 @@ mod tests {
     #[tokio::test]
     async fn body_is_stored_by_its_digest_and_an_altered_one_is_mended() {
         let root = tempfile::tempdir().unwrap();
-        let folder = RawFolder::lock(&root.path().join("raw")).unwrap();
+        let folder = root.path().join("raw");
+        let _lock = lock(&folder).unwrap();
+        let objects = RawObjects::new(&folder);
         let body = vec![b'x'; 3 * BUFFER_BYTES + 1];
         let sha256 = sha256_hex(&body);
-        let object = object_of(&folder.folder, &sha256);
+        let object = object_of(&folder, &sha256);
         for _ in 0..2 {
-            let mut incoming = folder.begin().unwrap();
+            let mut incoming = objects.begin().unwrap();
             for piece in body.chunks(100_000) {
                 incoming.write(piece).await.unwrap();
             }
@@ -236,16 +236,16 @@ mod tests {
     async fn body_that_is_not_stored_leaves_nothing_and_a_killed_one_is_swept() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("raw");
-        let folder = RawFolder::lock(&path).unwrap();
-        let mut incoming = folder.begin().unwrap();
+        let first = lock(&path).unwrap();
+        let mut incoming = RawObjects::new(&path).begin().unwrap();
         incoming.write(b"some").await.unwrap();
         drop(incoming);
-        drop(folder);
+        drop(first);
         assert_eq!(names(&path), [OBJECTS]);
         for name in ["incoming-7", "incoming-", "incoming-mine"] {
             fs::write(path.join(name), "x").unwrap();
         }
-        drop(RawFolder::lock(&path).unwrap());
+        drop(lock(&path).unwrap());
         assert_eq!(names(&path), ["incoming-", "incoming-mine", OBJECTS]);
     }
 
@@ -253,13 +253,13 @@ mod tests {
     fn second_lock_is_refused_and_so_is_what_can_be_no_folder() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("raw");
-        let first = RawFolder::lock(&path).unwrap();
-        assert_eq!(RawFolder::lock(&path).unwrap_err().kind(), ErrorKind::Locked);
+        let first = lock(&path).unwrap();
+        assert_eq!(lock(&path).unwrap_err().kind(), ErrorKind::Locked);
         drop(first);
-        drop(RawFolder::lock(&path).unwrap());
+        drop(lock(&path).unwrap());
         fs::write(root.path().join("file"), "").unwrap();
         for wrong in ["file", "missing/raw"] {
-            let error = RawFolder::lock(&root.path().join(wrong)).unwrap_err();
+            let error = lock(&root.path().join(wrong)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Usage, "{wrong}");
         }
     }

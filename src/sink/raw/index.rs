@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OBJECTS, RawFolder, index_of, object_of, shard_of, sync_folder};
+use super::{OBJECTS, RawObjects, index_of, lock, object_of, shard_of, sweep, sync_folder};
 use crate::calendar::now_rfc3339;
 use crate::error::{Error, Result};
 use crate::model::{KeptBody, KeptPage};
+use crate::sink::local::Lock;
 
 /// Longest line: a URL of 64 KiB, where it led, and headers, of which an HTTP client takes some 400 KiB.
 const LINE_BYTES_MAX: u64 = 2 << 20;
@@ -42,10 +43,10 @@ enum Line {
     End { run_id: String, ended_at: String, pages_listed: u64, pages_failed: u64, pages_duplicate: u64 },
 }
 
-/// Writes what a run keeps.
+/// Writes what a run keeps into a folder that it holds the lock of.
 #[derive(Debug)]
 pub struct RawIndex {
-    folder: Arc<RawFolder>,
+    folder: PathBuf,
     path: PathBuf,
     file: File,
     run_id: String,
@@ -53,26 +54,33 @@ pub struct RawIndex {
     bytes: u64,
     /// Folders that got objects.
     shards: BTreeSet<String>,
+    // Dropped last, after the sweep.
+    _lock: Lock,
 }
 
 impl RawIndex {
-    /// Says that a run begins, of the list that `list_sha256` identifies.
+    /// Locks the folder, which is made if it is not there, sweeps what a killed run left half-written, and says that a run
+    /// begins, of the list that `list_sha256` identifies.
     ///
     /// # Errors
-    /// It can't be written.
-    pub fn begin(folder: Arc<RawFolder>, run_id: &str, started_at: &str, list_sha256: &str) -> Result<Self> {
-        let path = index_of(&folder.folder);
+    /// It is no folder ([`Usage`](crate::error::ErrorKind::Usage)), can't be written
+    /// ([`Storage`](crate::error::ErrorKind::Storage)), or another run holds its lock
+    /// ([`Locked`](crate::error::ErrorKind::Locked)).
+    pub fn begin(folder: &Path, run_id: &str, started_at: &str, list_sha256: &str) -> Result<Self> {
+        let lock = lock(folder)?;
+        let path = index_of(folder);
         let opened = File::options().create(true).append(true).read(true).mode(0o600).open(&path);
         let file = opened.map_err(|error| Error::storage("open", &path, error))?;
         let run_id = run_id.to_owned();
         let mut index = Self {
-            folder,
+            folder: folder.to_owned(),
             path,
             file,
             run_id: run_id.clone(),
             page_count: 0,
             bytes: 0,
             shards: BTreeSet::new(),
+            _lock: lock,
         };
         index.end_torn_line()?;
         index.push_line(&Line::Begin {
@@ -82,6 +90,11 @@ impl RawIndex {
             list_sha256: list_sha256.to_owned(),
         })?;
         Ok(index)
+    }
+
+    /// Where its bodies are put.
+    pub fn objects(&self) -> Arc<RawObjects> {
+        RawObjects::new(&self.folder)
     }
 
     /// Adds a page, whose object is in its place.
@@ -101,7 +114,7 @@ impl RawIndex {
     /// # Errors
     /// It can't be written or synced.
     pub fn end(&mut self, pages_listed: u64, pages_failed: u64, pages_duplicate: u64) -> Result<()> {
-        let objects = self.folder.folder.join(OBJECTS);
+        let objects = self.folder.join(OBJECTS);
         for shard in &self.shards {
             sync_folder(&objects.join(shard))?;
         }
@@ -109,7 +122,7 @@ impl RawIndex {
         let (run_id, ended_at) = (self.run_id.clone(), now_rfc3339());
         self.push_line(&Line::End { run_id, ended_at, pages_listed, pages_failed, pages_duplicate })?;
         self.file.sync_all().map_err(|error| Error::storage("sync", &self.path, error))?;
-        sync_folder(&self.folder.folder)
+        sync_folder(&self.folder)
     }
 
     /// How many pages were added.
@@ -141,6 +154,15 @@ impl RawIndex {
         text.push(b'\n');
         // One call for one line, so that a kill leaves whole ones but for a full disk.
         self.file.write_all(&text).map_err(|error| Error::storage("write", &self.path, error))
+    }
+}
+
+impl Drop for RawIndex {
+    fn drop(&mut self) {
+        // A run that is stopped drops it while its pages still have bodies on their way.
+        if let Err(error) = sweep(&self.folder) {
+            tracing::warn!(error = error.one_line(), "leaving half-written bodies for the next run to sweep");
+        }
     }
 }
 
@@ -382,7 +404,7 @@ mod tests {
     }
 
     fn index(folder: &Path, run_id: &str) -> RawIndex {
-        RawIndex::begin(RawFolder::lock(folder).unwrap(), run_id, "then", "list").unwrap()
+        RawIndex::begin(folder, run_id, "then", "list").unwrap()
     }
 
     fn write_run(folder: &Path, run_id: &str, lines: &[u64], is_ended: bool) {
