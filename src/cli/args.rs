@@ -44,7 +44,7 @@ pub(crate) enum ProgressWhen {
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...\n       \
-                      etl schema [OPTIONS] --urls FILE",
+                      etl [OPTIONS] --replay DIR --out PATH\n       etl schema [OPTIONS] --urls FILE",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
                   --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \

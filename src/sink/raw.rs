@@ -190,7 +190,13 @@ fn sweep(folder: &Path) -> Result<()> {
         let number = name.as_encoded_bytes().strip_prefix(INCOMING.as_bytes()).unwrap_or_default();
         if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
             let path = entry.path();
-            fs::remove_file(&path).map_err(|error| Error::storage("remove", &path, error))?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != IoErrorKind::NotFound => {
+                    return Err(Error::storage("remove", &path, error));
+                }
+                // A page that is given up removes its own.
+                _ => {}
+            }
         }
     }
     Ok(())
