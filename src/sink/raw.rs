@@ -2,7 +2,8 @@
 //! what they are the bodies of.
 //!
 //! An object is written under another name, synced and renamed; its line follows once it is in place. Only the owner may
-//! read any of it, for bodies and URLs are as they are. Nothing is ever removed but what a killed run left half-written.
+//! read any of it, for bodies are as they are. Nothing is ever removed but what a killed run left half-written; an object
+//! without a line is of an attempt that another one followed, or of a run that was stopped.
 
 mod index;
 
