@@ -136,6 +136,7 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
         output: OutputConfig {
             out,
             rejects: args.rejects,
+            keep_raw: args.keep_raw,
             row_group: RowGroupConfig {
                 rows_max: args.row_group_rows as usize,
                 bytes_max: args.row_group_bytes as usize,
@@ -159,7 +160,7 @@ fn survey_of(args: SchemaArgs, warnings: &mut Vec<String>) -> Result<SurveyConfi
 }
 
 fn probe_of(args: ProbeArgs, warnings: &mut Vec<String>) -> Result<SurveyConfig, Error> {
-    let input = InputArgs { urls: None, url: vec![args.url], as_of: None, redact: args.redact };
+    let input = InputArgs { urls: None, url: vec![args.url], replay: None, as_of: None, redact: args.redact };
     let fields =
         FieldArgs { jq: None, select: vec![], drop: vec![], rename: vec![], hash: vec![], hash_key: None };
     // Which lists are summarised is what is to be found out.
@@ -176,7 +177,7 @@ fn probe_of(args: ProbeArgs, warnings: &mut Vec<String>) -> Result<SurveyConfig,
 }
 
 fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
-    if args.urls.is_none() && args.url.is_empty() {
+    if args.urls.is_none() && args.url.is_empty() && args.replay.is_none() {
         return Err(Error::usage(
             "expected pages to fetch: name a list with --urls FILE, or give URLs as arguments",
         ));
@@ -185,6 +186,7 @@ fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
     Ok(InputConfig {
         urls_file: args.urls,
         urls: args.url,
+        replay: args.replay,
         as_of: args.as_of,
         method,
         body,

@@ -66,13 +66,15 @@ pub struct SurveyConfig {
     pub sample: Option<u64>,
 }
 
-/// Where the pages are listed: the file first, then the arguments.
+/// Where the pages are listed: the file first, then the arguments; or where an earlier run kept them.
 #[derive(Debug, Clone, Default)]
 pub struct InputConfig {
     /// The URL list; `-` is standard input.
     pub urls_file: Option<PathBuf>,
     /// URLs given as arguments, after the list.
     pub urls: Vec<String>,
+    /// The folder of raw bodies that are read again instead of a list.
+    pub replay: Option<PathBuf>,
     /// The day that `{date:...}` stands for; today in UTC when `None`.
     pub as_of: Option<Day>,
     /// How pages are asked for where their line does not say it.
@@ -565,6 +567,8 @@ pub struct OutputConfig {
     pub out: PathBuf,
     /// The rejects file; `<out>.rejects.ndjson` when `None`.
     pub rejects: Option<PathBuf>,
+    /// The folder in which bodies are kept as they come, if they are.
+    pub keep_raw: Option<PathBuf>,
     /// When a row group ends.
     pub row_group: RowGroupConfig,
 }

@@ -26,6 +26,9 @@
 //!   has its rows. Reservations are made in page order, and the page that the writer waits for has a lane of its
 //!   own, so a budget smaller than a row group can't lock the line up. Any other page stops at its first chunk;
 //!   what its server goes on sending is kept in a backlog, in memory where the budget has room, else on disk.
+//! - **Bodies may be kept as they came** (`--keep-raw`): each is hashed and written beside being taken, and the index of
+//!   [`sink`] names it once the writer has its page, so in the order of the rows. A replay is the same line from another
+//!   [`fetch::PageList`].
 //! - **Secrets have a home.** The origin that the list names for a page is the only one that gets headers, logins and
 //!   bodies; which of them go with a request is decided by one pure function of [`fetch`], wherever redirects lead.
 //! - **Records go straight into columns.** [`transform`] reads bytes into plain vectors that widen as

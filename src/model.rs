@@ -4,6 +4,7 @@
 
 mod ask;
 mod column;
+mod raw;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,13 +12,15 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use ask::{Ask, PageOptions};
 pub use column::BatchColumn;
 pub(crate) use column::spread;
+pub use raw::{AnswerNotes, KeptBody, KeptPage};
 
-use crate::digest::RunningDigest;
+use crate::digest::{RunningDigest, sha256_hex};
 use crate::schema::Shape;
 
 /// How many bytes of a failed page are kept in the rejects file.
@@ -59,6 +62,19 @@ pub enum Location {
     Http(Url),
     /// A local file, from a `file` URL or a path relative to the list.
     File(PathBuf),
+    /// A body that an earlier run kept.
+    Kept(Box<KeptBody>),
+}
+
+impl Location {
+    /// SHA-256 of the URL or path, in lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        match self {
+            Self::Http(url) => sha256_hex(url.as_str().as_bytes()),
+            Self::File(path) => sha256_hex(path.as_os_str().as_encoded_bytes()),
+            Self::Kept(body) => body.page.url_sha256.clone(),
+        }
+    }
 }
 
 /// A page to be fetched.
@@ -75,7 +91,8 @@ pub struct PageRequest {
 }
 
 /// What Content-Type, extension or status say of a body before its first byte is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeclaredForm {
     /// Nothing that helps: the first byte decides.
     Unknown,
@@ -145,7 +162,7 @@ impl Reject {
 impl RawRecord {
     /// What identifies `record`.
     pub fn digest_of(record: &[u8]) -> Self {
-        Self::Digest { size: record.len() as u64, sha256: crate::digest::sha256_hex(record) }
+        Self::Digest { size: record.len() as u64, sha256: sha256_hex(record) }
     }
 
     /// Bytes of the record.
@@ -377,6 +394,6 @@ mod tests {
         assert_eq!(trace.sha256, other.sha256);
         assert_eq!(trace.hashed_bytes(), Some(64 << 20));
         let whole = Received::of(&piece);
-        assert_eq!((whole.hashed_bytes(), whole.sha256), (None, crate::digest::sha256_hex(&piece)));
+        assert_eq!((whole.hashed_bytes(), whole.sha256), (None, sha256_hex(&piece)));
     }
 }

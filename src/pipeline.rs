@@ -12,6 +12,7 @@ mod provenance;
 mod survey;
 mod verdict;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,14 +22,15 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::calendar::now_rfc3339;
 use crate::config::{Config, InputConfig, PaginationConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{Requests, UrlList};
+use crate::fetch::{PageList, PageRequests, RawKeeper, Redaction};
 use crate::metrics::Metrics;
 use crate::model::{PageEnd, PageFault, PageId, PageRequest};
 use crate::report::{
-    ColumnReport, EXIT_PARTIAL, PartReport, Report, RequestCounts, StageTime, StageTimes, Status, grouped,
+    ColumnReport, EXIT_PARTIAL, PartReport, RawReport, ReplayReport, Report, RequestCounts, StageTime,
+    StageTimes, Status, grouped,
 };
 use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
-use crate::sink::{LocalOutput, Spools};
+use crate::sink::{KeptRun, LocalOutput, RawIndex, Spools, index_of};
 use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
 
 use chains::{Chains, OpenChain, Turn};
@@ -82,6 +84,7 @@ struct Sinks<'a> {
     spools: Spools,
     table: &'a mut TableWriter,
     rejects: &'a mut RejectsWriter,
+    raw: Option<&'a mut RawIndex>,
 }
 
 impl Pipeline {
@@ -114,15 +117,18 @@ impl Pipeline {
         let list = open_list(&self.config.input, report, &self.metrics).await?;
         let list_digest = list.digest().to_owned();
         let mut output = LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref())?;
-        if let Some(urls_file) = &self.config.input.urls_file {
-            output.check_is_not_output(urls_file)?;
+        let InputConfig { urls_file, replay, .. } = &self.config.input;
+        let raw_folder = replay.as_ref().or(self.config.output.keep_raw.as_ref());
+        for input in urls_file.iter().cloned().chain(raw_folder.map(|folder| index_of(folder))) {
+            output.check_is_not_output(&input)?;
         }
+        let (keeper, mut raw) = self.keep_raw(report, &list_digest)?.unzip();
         let spools = output.spools();
         let Config { http, transform, resources, .. } = &self.config;
         let (thread_count, memory_bytes) = (resources.thread_count, self.config.page_memory_bytes());
         let line =
             Line::new(http, transform, thread_count, memory_bytes, Arc::clone(&self.metrics), spools.clone());
-        let line = Arc::new(line?);
+        let line = Arc::new(line?.keeping(keeper));
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
@@ -134,7 +140,13 @@ impl Pipeline {
         // As many pages wait to be written as are asked for: enough that a slow page at the head of the line does
         // not idle the network at once, few enough that their columns stay a small part of the memory.
         let (sender, receiver) = mpsc::channel(self.config.http.concurrency);
-        let sinks = Sinks { output: &mut output, spools, table: &mut table, rejects: &mut rejects };
+        let sinks = Sinks {
+            output: &mut output,
+            spools,
+            table: &mut table,
+            rejects: &mut rejects,
+            raw: raw.as_mut(),
+        };
         let (chains, turns) = Chains::new(&self.config.http.pagination);
         let written = tokio::try_join!(
             ask_for_pages(&line, list.requests()?, turns, &self.config.http.pagination, sender),
@@ -142,7 +154,15 @@ impl Pipeline {
         );
         let verdict = written.and_then(|(duplicate_count, tally)| {
             report.pages.duplicate = duplicate_count;
+            if let Some(raw) = &mut raw {
+                raw.end(report.pages.listed, report.pages.failed, duplicate_count)?;
+            }
             tally.verdict(report, &self.config.contract)
+        });
+        report.raw = self.config.output.keep_raw.as_ref().zip(raw.as_ref()).map(|(folder, raw)| RawReport {
+            dir: folder.display().to_string(),
+            pages: raw.page_count(),
+            bytes: raw.bytes(),
         });
         let all_pages_done = Instant::now();
         let finished = match verdict {
@@ -169,6 +189,14 @@ impl Pipeline {
                 Err(error)
             }
         }
+    }
+
+    /// Makes ready to keep bodies as they come, if that is asked for.
+    fn keep_raw(&self, report: &Report, list_digest: &str) -> Result<Option<(RawKeeper, RawIndex)>> {
+        let Some(folder) = &self.config.output.keep_raw else { return Ok(None) };
+        let index = RawIndex::begin(folder, &report.run_id, &report.started_at, list_digest)?;
+        let keeper = RawKeeper::new(index.objects(), Redaction::new(&self.config.input.redact));
+        Ok(Some((keeper, index)))
     }
 
     fn publish(&self, report: &mut Report, output: &LocalOutput, stats: Option<TableStats>) -> Result<()> {
@@ -261,14 +289,45 @@ fn hint_at_limits(report: &mut Report) {
 
 /// Reads and checks the list: on a thread of its own, since standard input may stay silent for ever, and a signal must
 /// be heard then.
-async fn open_list(input: &InputConfig, report: &mut Report, metrics: &Metrics) -> Result<UrlList> {
+async fn open_list(input: &InputConfig, report: &mut Report, metrics: &Metrics) -> Result<PageList> {
     let input = input.clone();
-    let list = tokio::task::spawn_blocking(move || UrlList::open(&input))
+    let folder = input.replay.clone();
+    let list = tokio::task::spawn_blocking(move || PageList::open(&input))
         .await
         .map_err(|error| Error::failed("could not read the list").because(error))??;
     report.pages.listed = list.listed();
     metrics.pages_listed.add(list.listed());
+    if let (Some(run), Some(folder)) = (list.kept_run(), folder) {
+        tell_of_replay(report, run, &folder);
+    }
     Ok(list)
+}
+
+/// Says which run is replayed, and what is not there of it.
+fn tell_of_replay(report: &mut Report, run: &KeptRun, folder: &Path) {
+    report.replay = Some(ReplayReport {
+        dir: folder.display().to_string(),
+        run_id: run.run_id.clone(),
+        started_at: run.started_at.clone(),
+        pages: run.page_count,
+    });
+    let missing_count = run.end.map_or(0, |end| end.listed.saturating_sub(end.duplicate + run.page_count));
+    if missing_count > 0 {
+        report.hints.push(format!(
+            "{} pages of the run that is replayed failed then and were not kept",
+            grouped(missing_count)
+        ));
+    }
+    if run.end.is_none() {
+        report
+            .hints
+            .push("the run that is replayed did not come to its end: what it had kept is there".to_owned());
+    }
+    if let Some(started_at) = &run.unended_since {
+        report.hints.push(format!(
+            "a later run, of {started_at}, did not come to its end; the last one that did is replayed"
+        ));
+    }
 }
 
 /// The rejects file is about this run, whether the run publishes or not.
@@ -292,7 +351,7 @@ fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<Table
 /// many URLs were listed twice.
 async fn ask_for_pages(
     line: &Arc<Line>,
-    mut requests: Requests,
+    mut requests: PageRequests,
     mut turns: mpsc::UnboundedReceiver<Turn>,
     pagination: &PaginationConfig,
     queue: mpsc::Sender<QueuedPage>,
@@ -358,7 +417,17 @@ async fn write_pages(
         let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
         let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
         let taken = take_page(line, page, &mut intake, &mut sinks).await?;
-        let taken = taken.and_then(|end| chains.check_is_new(&mut chain, &end).map(|()| end));
+        let taken = taken.and_then(|end| match chains.check_is_new(&mut chain, &end) {
+            Ok(()) => Ok(end),
+            Err(fault) => {
+                // It is one that has been: replayed, its records would be there twice.
+                intake.kept = None;
+                Err(fault)
+            }
+        });
+        if let (Some(raw), Some(kept)) = (&mut sinks.raw, intake.kept.take()) {
+            raw.push(*kept)?;
+        }
         match taken {
             Ok(end) => {
                 tally.count_page(report, id, &intake.counts);
@@ -408,7 +477,10 @@ async fn take_page(
             }
             Step::Void => intake.forget(sinks.output).await?,
             Step::End(ended) => return intake.end(ended),
-            Step::Failed(fault) => return Ok(Err(fault)),
+            Step::Failed(fault, kept) => {
+                intake.kept = kept;
+                return Ok(Err(fault));
+            }
         }
     }
     page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;

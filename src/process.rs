@@ -21,7 +21,12 @@ const IO_THREADS_MAX: usize = 2;
 
 /// The URL list, as messages name it.
 pub(crate) fn shown_list(input: &InputConfig) -> String {
-    input.urls_file.as_ref().map_or_else(String::new, |path| path.display().to_string())
+    match &input.urls_file {
+        Some(path) => path.display().to_string(),
+        // The lines are those of the list that was read then.
+        None if input.replay.is_some() => "list".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// Drives what `begin` makes on a runtime of its own, until it has ended or a signal has stopped it; logs, and draws its

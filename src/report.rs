@@ -57,6 +57,12 @@ pub struct Report {
     pub outputs: Vec<String>,
     /// The rejects file, when there is one.
     pub rejects: Option<String>,
+    /// What was kept of the bodies as they came, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<RawReport>,
+    /// The earlier run whose pages were read again, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayReport>,
     /// Pages by outcome.
     pub pages: PageCounts,
     /// Records by outcome.
@@ -146,6 +152,30 @@ pub struct RequestCounts {
     pub paused_ms: u64,
     /// Responses by status code.
     pub by_status: BTreeMap<u16, u64>,
+}
+
+/// Bodies that were kept as they came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RawReport {
+    /// Their folder.
+    pub dir: String,
+    /// Pages that came whole.
+    pub pages: u64,
+    /// Bytes of their bodies; those of equal bodies stand in the folder once.
+    pub bytes: u64,
+}
+
+/// The run whose pages were read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplayReport {
+    /// The folder that has them.
+    pub dir: String,
+    /// Names the run.
+    pub run_id: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Its pages that came whole.
+    pub pages: u64,
 }
 
 /// A part of the output.
@@ -370,6 +400,13 @@ impl Report {
             grouped(requests.sent),
             grouped(requests.retried)
         )?;
+        if let Some(ReplayReport { dir, run_id, started_at, pages }) = &self.replay {
+            let pages = grouped(*pages);
+            writeln!(out, "  replay   {pages} pages of run {run_id} of {started_at}, from {dir}")?;
+        }
+        if let Some(RawReport { dir, pages, bytes }) = &self.raw {
+            writeln!(out, "  raw      {} pages, {}, in {dir}", grouped(*pages), shown_bytes(*bytes))?;
+        }
         if let Some(rejects) = &self.rejects {
             writeln!(out, "  rejects  {rejects}")?;
         }

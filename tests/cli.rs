@@ -44,6 +44,8 @@ mod projection;
 mod provenance;
 #[path = "cli/publish.rs"]
 mod publish;
+#[path = "cli/raw.rs"]
+mod raw;
 #[path = "cli/records.rs"]
 mod records;
 #[path = "cli/requests.rs"]

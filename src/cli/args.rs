@@ -44,7 +44,7 @@ pub(crate) enum ProgressWhen {
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...\n       \
-                      etl schema [OPTIONS] --urls FILE\n       etl probe [OPTIONS] URL",
+                      etl [OPTIONS] --replay DIR --out PATH\n       etl schema [OPTIONS] --urls FILE\n       etl probe [OPTIONS] URL",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
                   --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
@@ -82,6 +82,10 @@ pub(super) struct RunArgs {
     /// Parquet file to replace; {date:...} expands
     #[arg(short, long, value_name = "PATH", required = true, help_heading = "Output")]
     pub(super) out: Option<String>,
+
+    /// Folder in which the bodies of pages are kept as they come, for --replay; made if it is not there
+    #[arg(long, value_name = "DIR", conflicts_with = "replay", help_heading = "Output")]
+    pub(super) keep_raw: Option<PathBuf>,
 
     /// Add the columns _etl_url, _etl_page and _etl_record: where each row comes from
     #[arg(long, help_heading = "Output")]
@@ -223,6 +227,11 @@ pub(super) struct InputArgs {
     /// URLs, read after the list
     #[arg(value_name = "URL")]
     pub(super) url: Vec<String>,
+
+    /// Folder that --keep-raw has filled: the pages of its last complete run are read from there again, and nothing is asked
+    /// for
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["urls", "url"], help_heading = "Input")]
+    pub(super) replay: Option<PathBuf>,
 
     /// The day that {date:...} stands for [default: today in UTC]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, help_heading = "Input")]

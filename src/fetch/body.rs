@@ -16,9 +16,10 @@ use super::decompress::{Coding, Filled, Layers};
 use super::file::FileBody;
 use super::retry::{Again, AttemptFault};
 use crate::cpu::CpuPool;
-use crate::error::Error;
+use crate::error::{Error, Result as RunResult};
 use crate::metrics::Metrics;
-use crate::model::{Answer, DeclaredForm};
+use crate::model::{Answer, AnswerNotes, DeclaredForm};
+use crate::sink::{RawObject, StoredBody};
 
 /// Bytes that tell whether a body is compressed.
 const MAGIC_BYTES: usize = 4;
@@ -63,12 +64,15 @@ pub(super) struct BodyHead {
     pub(super) link: Option<String>,
     /// The URL that answered, where there is one.
     pub(super) answered_url: Option<Url>,
+    /// What is worth keeping beside the body.
+    pub(super) notes: AnswerNotes,
 }
 
 impl BodyHead {
     /// The head of a `204 No Content` from this URL.
-    pub(super) fn no_content(link: Option<String>, answered_url: Url) -> Self {
+    pub(super) fn no_content(link: Option<String>, answered_url: Url, notes: AnswerNotes) -> Self {
         Self {
+            notes,
             link,
             answered_url: Some(answered_url),
             codings: Vec::new(),
@@ -128,6 +132,8 @@ pub(super) struct Incoming {
     source: Source,
     received_bytes: u64,
     backlog: Backlog,
+    /// Where they are kept as they came.
+    raw: Option<RawObject>,
     /// How the source ended, once it has.
     end: Option<Result<(), AttemptFault>>,
     /// The leave to use the network, given back as soon as nothing more is expected from it.
@@ -135,19 +141,36 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(source: Source, backlog: Backlog, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(
+        source: Source,
+        backlog: Backlog,
+        raw: Option<RawObject>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         // A file is no business of the network's.
         let permit = permit.filter(|_| matches!(source, Source::Http(_)));
-        Self { source, received_bytes: 0, backlog, end: None, permit }
+        Self { source, received_bytes: 0, backlog, raw, end: None, permit }
     }
 
     async fn next(&mut self) -> Fetch<Option<Bytes>> {
         if let Some(bytes) = self.backlog.pop().await? {
             return Ok(Some(bytes));
         }
-        match &self.end {
-            Some(end) => Ok(end.clone().map(|()| None)?),
-            None => Ok(self.receive().await?),
+        if let Some(end) = &self.end {
+            return Ok(end.clone().map(|()| None)?);
+        }
+        let received = self.receive().await?;
+        if let Some(bytes) = &received {
+            self.keep(bytes).await?;
+        }
+        Ok(received)
+    }
+
+    /// Keeps bytes that were just received. Not a part of receiving them, which may be broken off and begun anew.
+    async fn keep(&mut self, bytes: &[u8]) -> RunResult<()> {
+        match &mut self.raw {
+            Some(raw) => raw.write(bytes).await,
+            None => Ok(()),
         }
     }
 
@@ -227,7 +250,32 @@ impl Body {
             }
             _ => 0,
         };
-        connection_bytes + self.layers.memory_bytes()
+        let raw_bytes = self.incoming.raw.as_ref().map_or(0, RawObject::memory_bytes);
+        connection_bytes + self.layers.memory_bytes() + raw_bytes
+    }
+
+    pub(super) fn head(&self) -> &BodyHead {
+        &self.head
+    }
+
+    /// Puts what came in the place of its object, if it is kept and came whole.
+    pub(super) async fn store(&mut self) -> RunResult<Option<StoredBody>> {
+        match (&self.incoming.end, self.incoming.raw.take()) {
+            (Some(Ok(())), Some(raw)) => Ok(Some(raw.store().await?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Receives what is left of a body that can't be read, if it is kept, and looks whether it came whole.
+    pub(super) async fn came_whole(&mut self) -> RunResult<bool> {
+        let incoming = &mut self.incoming;
+        while incoming.raw.is_some() && incoming.end.is_none() {
+            // Its fault is the end that is looked at below.
+            if let Ok(Some(bytes)) = incoming.receive().await {
+                incoming.keep(&bytes).await?;
+            }
+        }
+        Ok(self.head.end_proven && matches!(incoming.end, Some(Ok(()))))
     }
 
     /// Says that all of [`Self::memory_bytes`] is paid for.
@@ -277,6 +325,7 @@ impl Body {
             };
             // Outside of the choice above, so that a piece is kept whole or not received at all.
             if let Some(bytes) = received {
+                self.incoming.keep(&bytes).await?;
                 self.incoming.backlog.push(bytes).await?;
             }
         }

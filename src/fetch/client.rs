@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, IF_RANGE, LINK, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
+    HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, LINK, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, RequestBuilder, Response, StatusCode, Version};
 use tokio::time::timeout;
@@ -31,7 +31,7 @@ use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
 use crate::error::{Error, Result as RunResult};
 use crate::metrics::Metrics;
-use crate::model::{Answer, Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
+use crate::model::{Answer, AnswerNotes, Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
 
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
 /// A login and a few moves of an API; more is a loop or a maze.
@@ -97,8 +97,11 @@ impl HttpClient {
         let (exchange, hop) = self.follow(url, ask, attempts).await?;
         let answered_url = hop.url.clone();
         let link = next_link(header_values(&exchange.response, LINK));
+        let notes = notes(&exchange.response);
         match exchange.response.status() {
-            StatusCode::NO_CONTENT => return Ok((BodyHead::no_content(link, answered_url), Source::Nothing)),
+            StatusCode::NO_CONTENT => {
+                return Ok((BodyHead::no_content(link, answered_url, notes), Source::Nothing));
+            }
             StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => {}
             _ => return Err(self.status_fault(exchange).await),
         }
@@ -112,6 +115,7 @@ impl HttpClient {
             expected_bytes: response.content_length(),
             link,
             answered_url: Some(answered_url),
+            notes,
         };
         let body = HttpBody {
             expected_bytes: response.content_length(),
@@ -645,6 +649,19 @@ fn notice(response: &Response) -> Notice {
 fn header_values(response: &Response, name: HeaderName) -> Vec<&str> {
     // A value that is no text is no coding that we know either.
     response.headers().get_all(name).iter().map(|value| value.to_str().unwrap_or("(no text)")).collect()
+}
+
+/// What is worth keeping of an answer beside its body.
+fn notes(response: &Response) -> AnswerNotes {
+    let text = |name: HeaderName| header_text(response, name.as_str()).map(ToOwned::to_owned);
+    let codings = header_values(response, CONTENT_ENCODING);
+    AnswerNotes {
+        status: Some(response.status().as_u16()),
+        content_type: text(CONTENT_TYPE),
+        content_encoding: (!codings.is_empty()).then(|| codings.join(", ")),
+        etag: text(ETAG),
+        last_modified: text(LAST_MODIFIED),
+    }
 }
 
 fn codings(response: &Response) -> Result<Vec<Coding>, String> {

@@ -8,18 +8,20 @@ use super::backlog::{Backlog, BacklogRoom};
 use super::body::{Body, FetchError, Incoming, Source};
 use super::client::HttpClient;
 use super::file;
+use super::keep::RawKeeper;
 use super::retry::{AttemptFault, Attempts};
 use crate::config::HttpConfig;
 use crate::cpu::CpuPool;
 use crate::error::Result;
 use crate::metrics::Metrics;
-use crate::model::{Location, PageFault, PageRequest, Received};
+use crate::model::{KeptPage, Location, PageFault, PageRequest, Received};
 
 /// Fetches pages; shared by all of a run.
 #[derive(Debug)]
 pub struct Fetcher {
     config: HttpConfig,
     backlog: BacklogRoom,
+    raw: Option<RawKeeper>,
     client: Arc<HttpClient>,
     metrics: Arc<Metrics>,
     pool: CpuPool,
@@ -49,12 +51,20 @@ impl Fetcher {
     ) -> Result<Self> {
         Ok(Self {
             backlog,
+            raw: None,
             client: Arc::new(HttpClient::new(config.clone(), Arc::clone(&metrics), pool.clone())?),
             config: config.clone(),
             metrics,
             pool,
             seed: fastrand::u64(..),
         })
+    }
+
+    /// The same fetcher, which keeps bodies as they come.
+    #[must_use]
+    pub fn keeping(mut self, raw: Option<RawKeeper>) -> Self {
+        self.raw = raw;
+        self
     }
 
     /// The same fetcher with this seed for its retry delays, so that a test can foretell them.
@@ -81,7 +91,7 @@ impl PageFetch<'_> {
     /// # Errors
     /// No answer, or one that is no page. The reason holds no URL.
     pub async fn open(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<Body, FetchError> {
-        let Fetcher { config, backlog, client, metrics, pool, .. } = self.fetcher;
+        let Fetcher { config, backlog, raw, client, metrics, pool, .. } = self.fetcher;
         if self.attempts.begin() > 1 {
             metrics.requests_retried.add(1);
         }
@@ -92,9 +102,34 @@ impl PageFetch<'_> {
                 let (head, file) = file::open(path, metrics).await?;
                 (head, Source::File(file))
             }
+            Location::Kept(body) => {
+                self.attempts.note_answer();
+                let (head, file) = file::open_kept(body, metrics).await?;
+                (head, Source::File(file))
+            }
         };
-        let incoming = Incoming::new(source, Backlog::new(backlog.clone()), permit);
+        let raw = raw.as_ref().map(RawKeeper::begin).transpose()?;
+        let incoming = Incoming::new(source, Backlog::new(backlog.clone()), raw, permit);
         Ok(Body::new(head, incoming, config.page_bytes_max, pool.clone(), Arc::clone(metrics)))
+    }
+
+    /// Keeps a body as it came, if the fetcher does so and all of it has come.
+    ///
+    /// # Errors
+    /// It can't be stored.
+    pub async fn keep(&self, body: &mut Body) -> Result<Option<KeptPage>> {
+        match &self.fetcher.raw {
+            Some(raw) => raw.keep(self.request, body).await,
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Self::keep`], of a body that can't be read: what is left of it is received first.
+    ///
+    /// # Errors
+    /// It can't be stored.
+    pub async fn keep_unread(&self, body: &mut Body) -> Result<Option<KeptPage>> {
+        if self.fetcher.raw.is_some() && body.came_whole().await? { self.keep(body).await } else { Ok(None) }
     }
 
     /// Waits until the next attempt may begin.

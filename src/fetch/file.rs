@@ -1,6 +1,6 @@
-//! Local files as pages. Their end is proven, and a second attempt would read the same bytes.
+//! Local files as pages, and bodies that an earlier run kept. A second attempt would read the same bytes.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,10 +11,14 @@ use tokio::io::AsyncReadExt as _;
 use super::answer;
 use super::body::BodyHead;
 use super::retry::{Again, AttemptFault};
+use crate::digest::RunningDigest;
 use crate::metrics::Metrics;
+use crate::model::{AnswerNotes, KeptBody};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
+/// Bytes that are hashed at once: few, for the pages that wait for their turn are hashed side by side.
+const DIGEST_BYTES: usize = 32 << 10;
 
 /// The bytes of a file, still compressed.
 #[derive(Debug)]
@@ -43,9 +47,60 @@ pub(super) async fn open(path: &Path, metrics: &Arc<Metrics>) -> Result<(BodyHea
         expected_bytes: Some(metadata.len()),
         link: None,
         answered_url: None,
+        notes: AnswerNotes::default(),
     };
     let left_bytes = metadata.len() + 1;
     Ok((head, FileBody { file, left_bytes, metrics: Arc::clone(metrics) }))
+}
+
+/// Opens a body that an earlier run kept, if it is still what was kept.
+pub(super) async fn open_kept(
+    body: &KeptBody,
+    metrics: &Arc<Metrics>,
+) -> Result<(BodyHead, FileBody), AttemptFault> {
+    let KeptBody { object, page } = body;
+    let wrong = |what: &str| {
+        let reason = format!("the raw body {} {what}", object.display());
+        AttemptFault::new(reason, Again::Never)
+    };
+    // Looked at before the first byte is taken: what altered bytes do to a decoder would hide that they were altered.
+    let looked_at = tokio::task::spawn_blocking({
+        let object = object.clone();
+        move || digest_of(&object)
+    });
+    let looked_at = looked_at.await.map_err(|_| wrong("could not be read"))?;
+    let found = looked_at.map_err(|error| wrong(&format!("can't be read: {error}")))?;
+    if found != page.sha256 {
+        return Err(wrong(&format!("was altered: its bytes have the SHA-256 {found}")));
+    }
+    let codings = answer::codings(page.notes.content_encoding.as_deref())
+        .map_err(|reason| AttemptFault::new(reason, Again::Never))?;
+    let head = BodyHead {
+        codings,
+        form: page.form,
+        end_proven: page.end_proven,
+        is_compressed_by_name: page.is_compressed_by_name,
+        expected_bytes: Some(page.bytes),
+        // All pages of its chain were kept, so it leads nowhere.
+        link: None,
+        answered_url: None,
+        notes: AnswerNotes::default(),
+    };
+    let file = File::open(object).await.map_err(|error| wrong(&format!("can't be read: {error}")))?;
+    Ok((head, FileBody { file, left_bytes: page.bytes + 1, metrics: Arc::clone(metrics) }))
+}
+
+/// SHA-256 of a file.
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut digest = RunningDigest::default();
+    let mut bytes = vec![0; DIGEST_BYTES];
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(digest.finish_hex()),
+            read => digest.update(&bytes[..read]),
+        }
+    }
 }
 
 impl FileBody {

@@ -304,6 +304,7 @@ impl Target {
                 let path: PathBuf = path.components().collect();
                 digest.update(path.as_os_str().as_encoded_bytes());
             }
+            Location::Kept(_) => unreachable!("no list names what was kept"),
         }
         add_options(&mut digest, options, |_| true);
         let mut identity = [0; 16];

@@ -94,7 +94,8 @@ impl Chains {
             Location::Http(url) if config.is_on() => {
                 Some(OpenChain { chain: Chain::new(url, config), ask: request.ask.clone() })
             }
-            Location::Http(_) | Location::File(_) => None,
+            // What is behind a page that was kept was kept too.
+            Location::Http(_) | Location::File(_) | Location::Kept(_) => None,
         }
     }
 

@@ -8,7 +8,7 @@ use super::life::Ended;
 use super::provenance::provenance_of;
 use super::verdict::PageCounts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PageBatch, PageEnd, PageFault, PageId, RunningTrace};
+use crate::model::{KeptPage, PageBatch, PageEnd, PageFault, PageId, RunningTrace};
 use crate::sink::{LocalOutput, Spools};
 use crate::transform::{Chunk, ChunkFault, Decoded};
 use crate::write::{PageRejects, RejectsWriter, TableWriter};
@@ -17,6 +17,8 @@ use crate::write::{PageRejects, RejectsWriter, TableWriter};
 pub(super) struct Intake {
     pub(super) counts: PageCounts,
     outlook: Outlook,
+    /// Its body as it came, if that is kept.
+    pub(super) kept: Option<Box<KeptPage>>,
     /// What one of its chunks came to that decides the page, should its body end well.
     verdict: Option<Verdict>,
     rows: PageRows,
@@ -46,6 +48,7 @@ impl Intake {
         Self {
             counts: PageCounts::default(),
             outlook: Outlook::default(),
+            kept: None,
             verdict: None,
             rows: PageRows::None,
             rejects: PageRejects::new(id, Arc::clone(&shown)),
@@ -106,6 +109,7 @@ impl Intake {
     /// # Errors
     /// The columns break a rule of the output.
     pub(super) fn end(&mut self, mut ended: Ended) -> Result<Result<PageEnd, PageFault>> {
+        self.kept = ended.kept.take();
         match self.verdict.take() {
             None => Ok(Ok(std::mem::take(&mut self.outlook).end(ended))),
             Some(Verdict::Page(fault)) => {

@@ -14,9 +14,11 @@ use crate::config::{HttpConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::digest::RunningDigest;
 use crate::error::Result;
-use crate::fetch::{AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch};
+use crate::fetch::{
+    AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch, RawKeeper,
+};
 use crate::metrics::Metrics;
-use crate::model::{PageFault, PageRequest, Received, RunningTrace};
+use crate::model::{KeptPage, PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
 use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_through};
 
@@ -37,8 +39,8 @@ pub(super) enum Step {
     Void,
     /// The page is complete.
     End(Ended),
-    /// The page failed.
-    Failed(PageFault),
+    /// The page failed. It may have come whole all the same, and be kept.
+    Failed(PageFault, Option<Box<KeptPage>>),
 }
 
 /// What is known of a page that is complete, beside its chunks.
@@ -50,6 +52,8 @@ pub(super) struct Ended {
     pub(super) link: Option<String>,
     /// The URL that answered.
     pub(super) answered_url: Option<Url>,
+    /// Its body as it came, if that is kept.
+    pub(super) kept: Option<Box<KeptPage>>,
 }
 
 /// A chunk on the CPU pool, with the bytes that pay for it.
@@ -85,6 +89,8 @@ pub(super) struct Line {
 struct Broken {
     fault: AttemptFault,
     received: Option<Received>,
+    /// What came, if it came whole and is kept.
+    kept: Option<Box<KeptPage>>,
     /// Whether there was a body, of which the writer may have taken chunks.
     has_begun: bool,
 }
@@ -117,6 +123,11 @@ impl Line {
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
             spare_buffers: Arc::default(),
         })
+    }
+
+    /// The same line, which keeps bodies as they come.
+    pub(super) fn keeping(self, raw: Option<RawKeeper>) -> Self {
+        Self { fetcher: self.fetcher.keeping(raw), ..self }
     }
 
     /// How bodies become records and columns.
@@ -152,13 +163,13 @@ impl Line {
         let mut is_again = false;
         let last_step = loop {
             let attempt = self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again);
-            let Broken { fault, received, has_begun } = match attempt.await? {
+            let Broken { fault, received, kept, has_begun } = match attempt.await? {
                 Ok(ended) => break Step::End(ended),
                 Err(broken) => broken,
             };
             reservation.shrink_to(0);
             if let Err(end) = fetch.wait_after(fault).await {
-                break Step::Failed(PageFault { received: received.or(end.received), ..end });
+                break Step::Failed(PageFault { received: received.or(end.received), ..end }, kept);
             }
             // What the host refused, perhaps many times, leaves nothing to take back, and the steps have few places.
             if has_begun && steps.send(Step::Void).await.is_err() {
@@ -190,7 +201,7 @@ impl Line {
         let mut body = match fetch.open(permit).await {
             Ok(body) => body,
             Err(FetchError::Attempt(fault)) => {
-                return Ok(Err(Broken { fault, received: None, has_begun: false }));
+                return Ok(Err(Broken { fault, received: None, kept: None, has_begun: false }));
             }
             Err(FetchError::Run(error)) => return Err(error),
         };
@@ -200,14 +211,16 @@ impl Line {
         self.metrics.fetch_time.add(asked.elapsed());
         match taken {
             Ok(()) => {
+                let kept = fetch.keep(&mut body).await?.map(Box::new);
                 let (link, answered_url) = body.next_page();
-                Ok(Ok(Ended { trace, link, answered_url }))
+                Ok(Ok(Ended { trace, link, answered_url, kept }))
             }
             Err(FetchError::Run(error)) => Err(error),
             Err(FetchError::Attempt(fault)) => {
                 let trace = trace.unwrap_or_else(|| trace_of(cutter.buffer()));
                 let received = trace_the_rest(&mut body, trace).await;
-                Ok(Err(Broken { fault, received, has_begun: true }))
+                let kept = fetch.keep_unread(&mut body).await?.map(Box::new);
+                Ok(Err(Broken { fault, received, kept, has_begun: true }))
             }
         }
     }

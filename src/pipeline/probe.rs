@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{StopSignal, open_list};
+use super::{StopSignal, begun_report, open_list};
 use crate::budget::ByteBudget;
 use crate::config::{PaginationConfig, Paging, SurveyConfig, TransformConfig};
 use crate::cpu::CpuPool;
@@ -11,7 +11,6 @@ use crate::fetch::{BacklogRoom, Body, FetchError, Fetcher, propose_paging};
 use crate::metrics::Metrics;
 use crate::model::{Answer, DeclaredForm, PageBatch, PageEnd, PageFault, PageRequest, Received};
 use crate::pointer;
-use crate::report::Report;
 use crate::schema::{Kinds, Shape};
 use crate::sink::Spools;
 use crate::transform::{Chunk, decode};
@@ -94,12 +93,13 @@ impl Prober {
 
     async fn probe(&self) -> Result<Probed> {
         let SurveyConfig { input, http, transform, resources, .. } = &self.config;
-        let list = open_list(input, &mut Report::default(), &self.metrics).await?;
+        let mut report = begun_report(transform);
+        let list = open_list(input, &mut report, &self.metrics).await?;
         let request = list.requests()?.next().transpose()?;
         let request = request.ok_or_else(|| Error::usage("expected a URL to look at, got none"))?;
         let pool = CpuPool::new(resources.thread_count)?;
         let budget = ByteBudget::new(resources.memory_bytes);
-        let spools = Spools::in_folder(&std::env::temp_dir(), &format!("etl-{:016x}", fastrand::u64(..)));
+        let spools = Spools::in_folder(&std::env::temp_dir(), &format!("etl-{}", report.run_id));
         let backlog = BacklogRoom { budget, memory_bytes_max: 0, spools };
         let fetcher = Fetcher::new(http, backlog, Arc::clone(&self.metrics), pool)?;
         let mut answer = None;

@@ -178,7 +178,7 @@ async fn survey_page(
                 };
                 return Ok((surveyed, end));
             }
-            Step::Failed(fault) => return Ok((surveyed, Err(fault))),
+            Step::Failed(fault, _) => return Ok((surveyed, Err(fault))),
         }
     }
     page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;

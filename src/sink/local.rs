@@ -40,7 +40,7 @@ pub struct LocalOutput {
 
 /// The lock of one file; given back, and its own file removed, when it is dropped.
 #[derive(Debug)]
-struct Lock {
+pub(super) struct Lock {
     path: PathBuf,
     /// Held open: closing it gives the lock back.
     _file: File,
@@ -217,7 +217,11 @@ impl Drop for LocalOutput {
 }
 
 impl Lock {
-    fn acquire(target: &Path, option: &str) -> Result<Self> {
+    /// Takes the lock, which stands beside `target`; `option` is the one that names the target.
+    ///
+    /// # Errors
+    /// Another run holds it, or the folder can't be written.
+    pub(super) fn acquire(target: &Path, option: &str) -> Result<Self> {
         let path = hidden(target, LOCK);
         for _ in 0..LOCK_ATTEMPTS_MAX {
             let file = OpenOptions::new()

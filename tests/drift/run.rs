@@ -110,7 +110,12 @@ fn config(plan: &Plan, run: &Run, declared: Option<Declared<'_>>, folder: &Path)
             ..TransformConfig::default()
         },
         contract: ContractConfig::default(),
-        output: OutputConfig { out: folder.join("out.parquet"), rejects: None, row_group: cuts.row_group },
+        output: OutputConfig {
+            out: folder.join("out.parquet"),
+            rejects: None,
+            keep_raw: None,
+            row_group: cuts.row_group,
+        },
         resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
     }
 }

@@ -98,6 +98,7 @@ fn config(plan: &Plan, machine: &Machine, list: &Path, output: &Path) -> Config 
         output: OutputConfig {
             out: output.join("out.parquet"),
             rejects: None,
+            keep_raw: None,
             row_group: settings.row_group,
         },
         resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },

@@ -1,0 +1,138 @@
+//! The pages of a run, wherever they are named: in a URL list, or in a folder in which an earlier run kept their bodies.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::list::{Requests, UrlList};
+use crate::config::InputConfig;
+use crate::error::Result;
+use crate::model::{Ask, Location, PageId, PageOptions, PageRequest};
+use crate::sink::{KeptPages, KeptRun};
+
+/// What is to be read.
+#[derive(Debug)]
+pub enum PageList {
+    /// The pages of a list, and those behind them.
+    Listed(Box<UrlList>),
+    /// The pages of an earlier run, those behind others included.
+    Kept(Box<KeptRun>),
+}
+
+impl PageList {
+    /// Reads and checks all of it. Blocks while it reads.
+    ///
+    /// # Errors
+    /// A usage error: see [`UrlList::open`] and [`KeptRun::find`].
+    pub fn open(config: &InputConfig) -> Result<Self> {
+        match &config.replay {
+            Some(folder) => KeptRun::find(folder).map(Box::new).map(Self::Kept),
+            None => UrlList::open(config).map(Box::new).map(Self::Listed),
+        }
+    }
+
+    /// How many pages it has, repeated ones included.
+    pub fn listed(&self) -> u64 {
+        match self {
+            Self::Listed(list) => list.listed(),
+            Self::Kept(run) => run.page_count + duplicates_of(run),
+        }
+    }
+
+    /// What identifies the URL list; also where its pages were kept.
+    pub fn digest(&self) -> &str {
+        match self {
+            Self::Listed(list) => list.digest(),
+            Self::Kept(run) => &run.list_sha256,
+        }
+    }
+
+    /// The run whose pages they are, if they were kept.
+    pub fn kept_run(&self) -> Option<&KeptRun> {
+        match self {
+            Self::Listed(_) => None,
+            Self::Kept(run) => Some(run),
+        }
+    }
+
+    /// The requests, in their order.
+    ///
+    /// # Errors
+    /// It can't be read again.
+    pub fn requests(self) -> Result<PageRequests> {
+        match self {
+            Self::Listed(list) => list.requests().map(Box::new).map(PageRequests::Listed),
+            Self::Kept(run) => {
+                run.pages().map(|pages| PageRequests::Kept(Box::new(KeptRequests { pages, ordinal: 0 })))
+            }
+        }
+    }
+}
+
+/// The page requests of a run, read lazily. An error is the last item.
+#[derive(Debug)]
+pub enum PageRequests {
+    /// Those of a list.
+    Listed(Box<Requests>),
+    /// Those of an earlier run.
+    Kept(Box<KeptRequests>),
+}
+
+impl PageRequests {
+    /// How many URLs were left out so far because they came before.
+    pub fn duplicates(&self) -> u64 {
+        match self {
+            Self::Listed(requests) => requests.duplicates(),
+            // As many as then, so that the output says the same of its pages.
+            Self::Kept(requests) => duplicates_of(requests.pages.run()),
+        }
+    }
+
+    /// The request for a page that was found behind another one: see [`Requests::follow`]. Those that were kept lead
+    /// nowhere, since what is behind them was kept too.
+    pub fn follow(&mut self, line: u64, page: u32, url: Url, ask: Ask) -> Option<PageRequest> {
+        match self {
+            Self::Listed(requests) => requests.follow(line, page, url, ask),
+            Self::Kept(_) => None,
+        }
+    }
+}
+
+impl Iterator for PageRequests {
+    type Item = Result<PageRequest>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Listed(requests) => requests.next(),
+            Self::Kept(requests) => requests.next(),
+        }
+    }
+}
+
+/// The pages that an earlier run kept, in the order of its rows.
+#[derive(Debug)]
+pub struct KeptRequests {
+    pages: KeptPages,
+    ordinal: u64,
+}
+
+impl Iterator for KeptRequests {
+    type Item = Result<PageRequest>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let body = match self.pages.next()? {
+            Ok(body) => body,
+            Err(error) => return Some(Err(error)),
+        };
+        let id = PageId { ordinal: self.ordinal, line: body.page.line, page: body.page.page };
+        self.ordinal += 1;
+        let shown = Arc::from(body.page.url.as_str());
+        let location = Location::Kept(Box::new(body));
+        let ask = Ask::new(&location, Arc::new(PageOptions::default())).expect("it brings no credentials");
+        Some(Ok(PageRequest { id, location, shown, ask }))
+    }
+}
+
+fn duplicates_of(run: &KeptRun) -> u64 {
+    run.end.map_or(0, |end| end.duplicate)
+}
