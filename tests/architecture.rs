@@ -20,7 +20,10 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("brotli_decompressor", &["fetch/decompress.rs"]),
     ("chrono", &["calendar.rs"]),
     ("clap", &["cli/args.rs"]),
-    ("fastrand", &["fetch/client.rs", "fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"]),
+    (
+        "fastrand",
+        &["fetch/client/http_body.rs", "fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"],
+    ),
     ("flate2", &["fetch/decompress.rs"]),
     ("governor", &["fetch/rate.rs"]),
     ("hmac", &["digest.rs"]),

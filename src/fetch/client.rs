@@ -4,15 +4,19 @@
 //! neither our clients nor what is secret; its read timer runs on while a page waits for memory, so that a healthy
 //! connection would be dropped for our own waiting. What goes where is decided in `redirect.rs` and `credentials.rs`.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+mod http_body;
 
-use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, LINK, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
 };
-use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, RequestBuilder, Response, StatusCode, Version};
+use reqwest::{
+    Certificate, Client, Error as NetworkError, Identity, NoProxy, Proxy, RequestBuilder, Response,
+    StatusCode, Version,
+};
 use tokio::time::timeout;
 use url::Url;
 
@@ -25,13 +29,17 @@ use super::limits::{GivenUp, Hosts, Leave, Notice};
 use super::oauth::{self, GRANT_BYTES_MAX, Grant, Token, Tokens};
 use super::paginate::next_link;
 use super::redirect::{Hop, is_redirect};
-use super::resume::{self, RESUMED_BYTES_MIN};
-use super::retry::{Again, AttemptFault, Attempts, Deadline, classify, parse_retry_after};
+use super::resume;
+use super::retry::{Again, AttemptFault, Attempts, classify, parse_retry_after};
 use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
 use crate::error::{Error, Result as RunResult};
 use crate::metrics::Metrics;
-use crate::model::{Answer, AnswerNotes, Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
+use crate::model::{AnswerNotes, Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
+
+use http_body::Rest;
+
+pub(super) use http_body::HttpBody;
 
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
 /// A login and a few moves of an API; more is a loop or a maze.
@@ -411,7 +419,7 @@ impl HttpClient {
         decompressed.await.unwrap_or_default()
     }
 
-    fn send_fault(&self, error: reqwest::Error) -> AttemptFault {
+    fn send_fault(&self, error: NetworkError) -> AttemptFault {
         let again = if error.is_builder() { Again::Never } else { Again::Soon };
         let reason = if error.is_connect() && error.is_timeout() {
             format!(
@@ -435,128 +443,6 @@ struct Exchange {
     notice: Notice,
     /// Whether it was refused together with others that were in flight.
     is_of_crowd: bool,
-}
-
-/// What is needed to go on with a body that broke off.
-#[derive(Debug)]
-struct Rest {
-    client: Arc<HttpClient>,
-    hop: Hop,
-    ask: Ask,
-    /// The strong entity tag of what came so far.
-    validator: String,
-    codings: Option<String>,
-    ordinal: u64,
-    /// How often it may be tried still.
-    left_count: u32,
-}
-
-/// The body of an answer, as it was sent.
-#[derive(Debug)]
-pub(super) struct HttpBody {
-    response: Response,
-    /// How to go on, should it break off.
-    rest: Option<Rest>,
-    /// Why nothing more can be had of the response.
-    broke_off: Option<AttemptFault>,
-    /// Given back with the last byte, so that the next request need not wait until this one's are used; and however it
-    /// ends, for the page that the writer waits for may be the next one.
-    leave: Option<Leave>,
-    expected_bytes: Option<u64>,
-    received_bytes: u64,
-    page_bytes_max: u64,
-    silence_max: Duration,
-    deadline: Deadline,
-    metrics: Arc<Metrics>,
-}
-
-impl HttpBody {
-    /// Status and headers of the answer.
-    pub(super) fn answer(&self) -> Answer {
-        let headers = self.response.headers().iter().map(|(name, value)| {
-            // A value that is no text is shown as far as it is.
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        Answer { status: self.response.status().to_string(), headers: headers.collect() }
-    }
-
-    /// The next bytes; `None` at the end.
-    ///
-    /// Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, AttemptFault> {
-        let received = self.receive().await;
-        if !matches!(received, Ok(Some(_))) {
-            self.leave = None;
-        }
-        received
-    }
-
-    /// As [`Self::receive_as_sent`]; a body that breaks off is gone on with, where that can be told to be the same.
-    async fn receive(&mut self) -> Result<Option<Bytes>, AttemptFault> {
-        loop {
-            if self.broke_off.is_none() {
-                match self.receive_as_sent().await {
-                    Err(fault) => self.broke_off = Some(fault),
-                    received => return received,
-                }
-            }
-            // Kept until the body goes on: this future may be dropped while it waits.
-            if !self.go_on().await {
-                return Err(self.broke_off.clone().expect("the body broke off"));
-            }
-            self.broke_off = None;
-        }
-    }
-
-    /// Goes on behind what was received. Returns whether the server lets it.
-    async fn go_on(&mut self) -> bool {
-        let is_worth_it = self.received_bytes >= RESUMED_BYTES_MIN
-            && self.broke_off.as_ref().is_some_and(|fault| fault.again != Again::Never);
-        let Some(rest) = self.rest.as_mut().filter(|rest| is_worth_it && rest.left_count > 0) else {
-            return false;
-        };
-        rest.left_count -= 1;
-        self.leave = None;
-        let client = Arc::clone(&rest.client);
-        let pause = client.config.retry.base.mul_f64(fastrand::f64());
-        let (start, expected) = (self.received_bytes, self.expected_bytes);
-        let gone_on = self.deadline.within(async {
-            tokio::time::sleep(pause).await;
-            client.ask_for_rest(rest, start, expected).await
-        });
-        let Ok(Some((response, leave))) = gone_on.await else { return false };
-        tracing::info!(bytes = start, "going on with a body that broke off");
-        (self.response, self.leave) = (response, Some(leave));
-        true
-    }
-
-    async fn receive_as_sent(&mut self) -> Result<Option<Bytes>, AttemptFault> {
-        let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
-        let bytes = match received {
-            Ok(Ok(Some(bytes))) => bytes,
-            Ok(Ok(None)) => return Ok(None),
-            Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
-            Err(_) => {
-                if let Some(leave) = &self.leave {
-                    leave.timed_out();
-                }
-                return Err(silence_fault(self.silence_max, self.received_bytes));
-            }
-        };
-        self.metrics.wire_bytes.add(bytes.len() as u64);
-        self.received_bytes += bytes.len() as u64;
-        self.check_size(self.received_bytes)?;
-        Ok(Some(bytes))
-    }
-
-    fn check_size(&self, bytes: u64) -> Result<(), AttemptFault> {
-        let most = self.page_bytes_max;
-        if bytes <= most {
-            return Ok(());
-        }
-        let reason = format!("the page is larger than {most} bytes (--max-page-bytes)");
-        Err(AttemptFault::new(reason, Again::Never))
-    }
 }
 
 /// What the status of an answer that is of no use says.
@@ -685,27 +571,8 @@ fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
     }
 }
 
-fn body_fault(error: reqwest::Error, received: u64, expected: Option<u64>) -> AttemptFault {
-    let cause = deepest_cause(error);
-    let reason = match expected {
-        Some(expected) => format!("the body broke off after {received} of {expected} bytes: {cause}"),
-        None => format!("the body broke off after {received} bytes: {cause}"),
-    };
-    AttemptFault::new(reason, Again::Soon)
-}
-
-fn silence_fault(silence_max: Duration, received: u64) -> AttemptFault {
-    let silence_s = silence_max.as_secs_f64();
-    AttemptFault::new(
-        format!(
-            "the body broke off after {received} bytes: no byte more within {silence_s} s (--read-timeout)"
-        ),
-        Again::Soon,
-    )
-}
-
 /// What happened, without the layers that passed it on and without the URL, which may hold secrets.
-fn deepest_cause(error: reqwest::Error) -> String {
+fn deepest_cause(error: NetworkError) -> String {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
     while let Some(deeper) = cause.source() {
