@@ -9,6 +9,7 @@ mod pagination;
 mod requests;
 mod schema;
 mod units;
+mod words;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -26,11 +27,12 @@ use etl::schema::{Nesting, SchemaContract};
 use etl::transform::Filter;
 
 use args::{
-    Args, Command, Contract, FeatureArgs, FeatureList, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite,
-    NotArgs, ParsingArgs, Pointer, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, TalkArgs,
+    Args, Command, Contract, FeatureArgs, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite, NotArgs,
+    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, TalkArgs,
 };
 use fields::Renamed;
 use units::show_bytes;
+use words::{FeatureList, Pointer};
 
 pub(crate) use args::ProgressWhen;
 

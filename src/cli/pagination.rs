@@ -3,7 +3,8 @@
 use etl::config::{PaginationConfig, Paging, TransformConfig};
 use etl::error::Error;
 
-use super::args::{Paginate, PaginationArgs, Pointer};
+use super::args::{Paginate, PaginationArgs};
+use super::words::Pointer;
 
 /// How chains are followed; what has to be looked at in their pages is added to `transform`.
 pub(super) fn follow(

@@ -14,7 +14,8 @@ use etl::config::{ClientAuth, Header, Login, Method, Netrc, OAuth2Config, Reques
 use etl::error::Error;
 use etl::fetch::Redaction;
 
-use super::args::{HttpArgs, MethodName};
+use super::args::HttpArgs;
+use super::words::MethodName;
 
 /// Bytes of a file of headers, logins or certificates at most; all that is usual takes a hundredth of it.
 const FILE_BYTES_MAX: u64 = 1 << 20;
