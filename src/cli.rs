@@ -40,6 +40,8 @@ pub(crate) use args::ProgressWhen;
 const ROW_GROUP_BYTES: RangeInclusive<u64> = 1 << 16..=1 << 30;
 /// Row groups of the memory at least: four of them, and pages beside.
 const ROW_GROUPS_OF_MEMORY: u64 = 8;
+/// Parts of the memory of which a page that is looked at may be one.
+const PROBED_PARTS_OF_MEMORY: u64 = 8;
 /// Least and most of the limit for the bytes of a record.
 const RECORD_BYTES: RangeInclusive<u64> = 1 << 10..=TransformConfig::RECORD_BYTES_MAX_LIMIT;
 
@@ -168,7 +170,9 @@ fn probe_of(args: ProbeArgs, warnings: &mut Vec<String>) -> Result<SurveyConfig,
     // Which lists are summarised is what is to be found out.
     let features =
         FeatureArgs { values: vec![], features: Some(FeatureList(vec![])), on_nonfinite: Nonfinite::Skip };
-    let http = http_of(&args.http, &input, warnings)?;
+    let mut http = http_of(&args.http, &input, warnings)?;
+    // The page is looked at whole, twice, with the columns that it makes.
+    http.page_bytes_max = http.page_bytes_max.min(args.resources.memory / PROBED_PARTS_OF_MEMORY);
     Ok(SurveyConfig {
         transform: transform_of(args.parsing, fields, features, args.resources.memory)?,
         input: input_of(input, &args.http)?,

@@ -32,7 +32,7 @@ pub(super) fn follow(
         allows_other_origins: args.allow_next_origin,
     };
     transform.looked_at = config.looked_at();
-    check_places(transform)?;
+    check_places(&config, transform)?;
     Ok(config)
 }
 
@@ -40,13 +40,17 @@ pub(super) fn follow(
 fn check(args: &PaginationArgs) -> Result<(), Error> {
     use Paginate::{Auto, Cursor, JsonLink, Offset, Page};
 
-    let given: [(&str, bool, &[Paginate]); 6] = [
+    const ALL: &[Paginate] = &[Paginate::Link, JsonLink, Cursor, Offset, Page, Auto];
+    let is_changed = args.max_pages != PaginationConfig::default().pages_max;
+    let given: [(&str, bool, &[Paginate]); 8] = [
         ("--next-path", args.next_path.is_some(), &[JsonLink, Cursor]),
         ("--cursor-param", args.cursor_param.is_some(), &[Cursor]),
         ("--offset-param", args.offset_param.is_some(), &[Offset]),
         ("--page-param", args.page_param.is_some(), &[Page]),
         ("--page-size", args.page_size.is_some(), &[Offset, Page, Auto]),
-        ("--total-path", args.total_path.is_some(), &[Paginate::Link, JsonLink, Cursor, Offset, Page, Auto]),
+        ("--total-path", args.total_path.is_some(), ALL),
+        ("--max-pages", is_changed, ALL),
+        ("--allow-next-origin", args.allow_next_origin, ALL),
     ];
     let is_idle = |(_, is_given, of): &&(&str, bool, &[Paginate])| *is_given && !of.contains(&args.paginate);
     if let Some((option, _, of)) = given.iter().find(is_idle) {
@@ -65,16 +69,32 @@ fn check(args: &PaginationArgs) -> Result<(), Error> {
     }
 }
 
-/// What stands beside the records is known only where it is known which the records are.
-fn check_places(transform: &TransformConfig) -> Result<(), Error> {
-    let is_told = transform.looked_at.iter().any(|place| !place.is_empty());
-    let is_auto = transform.looked_at.len() > 2;
-    if !is_told || is_auto || transform.records.is_some() {
-        return Ok(());
+/// Refuses places that can't be looked at: those beside the records, where it is not known which the records are, and
+/// those in them.
+fn check_places(config: &PaginationConfig, transform: &TransformConfig) -> Result<(), Error> {
+    let next = match &config.paging {
+        Paging::JsonLink { next } | Paging::Cursor { next, .. } => Some(next),
+        _ => None,
+    };
+    for (option, place) in [("--next-path", next), ("--total-path", config.total.as_ref())]
+        .into_iter()
+        .filter_map(|(option, place)| Some((option, place?)))
+    {
+        let Some(records) = &transform.records else {
+            return Err(Error::usage(format!(
+                "{option} stands beside the records: name those with --records POINTER"
+            )));
+        };
+        if place.starts_with(records) {
+            return Err(Error::usage(format!(
+                "{option}: expected a place beside the records, got one in them"
+            )));
+        }
     }
-    Err(Error::usage(
-        "--next-path and --total-path stand beside the records: name those with --records POINTER",
-    ))
+    match config.paging.parameter() {
+        Some("") => Err(Error::usage("expected the name of a parameter of the URL, got an empty one")),
+        _ => Ok(()),
+    }
 }
 
 fn name_of(paginate: Paginate) -> &'static str {

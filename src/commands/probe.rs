@@ -43,7 +43,11 @@ pub(crate) fn probe(config: SurveyConfig, talk: &Talk) -> ExitCode {
 fn text_of(probed: &Probed) -> String {
     let mut text = String::new();
     write_text(&mut text, probed).expect("writing to a String does not fail");
-    text
+    // Names and headers are the server's: none of them moves the cursor.
+    let is_plain = |letter: char| letter == '\n' || !letter.is_control();
+    let shown =
+        |letter: char| if is_plain(letter) { letter.to_string() } else { letter.escape_debug().to_string() };
+    text.chars().map(shown).collect()
 }
 
 fn write_text(out: &mut String, probed: &Probed) -> std::fmt::Result {

@@ -69,6 +69,22 @@ pub enum Paging {
 }
 
 impl Paging {
+    /// What was asked for, as options.
+    pub fn shown(&self) -> String {
+        let place = |next: &[String]| pointer::show(next.iter().map(String::as_str));
+        match self {
+            Self::None => "none".to_owned(),
+            Self::Link => "link".to_owned(),
+            Self::JsonLink { next } => format!("json-link --next-path {}", place(next)),
+            Self::Cursor { next, parameter } => {
+                format!("cursor --next-path {} --cursor-param {parameter}", place(next))
+            }
+            Self::Offset { parameter, .. } => format!("offset --offset-param {parameter}"),
+            Self::Page { parameter, .. } => format!("page --page-param {parameter}"),
+            Self::Auto => "auto".to_owned(),
+        }
+    }
+
     /// The parameter of the URL that turns the pages.
     pub fn parameter(&self) -> Option<&str> {
         match self {

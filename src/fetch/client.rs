@@ -37,7 +37,7 @@ use crate::error::{Error, Result as RunResult};
 use crate::metrics::Metrics;
 use crate::model::{AnswerNotes, Ask, DeclaredForm, FAILED_PAGE_HEAD_BYTES_MAX};
 
-use http_body::Rest;
+use http_body::{Rest, RestOfBody};
 
 pub(super) use http_body::HttpBody;
 
@@ -104,7 +104,7 @@ impl HttpClient {
     ) -> Result<(BodyHead, Source), AttemptFault> {
         let (exchange, hop) = self.follow(url, ask, attempts).await?;
         let answered_url = hop.url.clone();
-        let link = next_link(header_values(&exchange.response, LINK));
+        let link = next_link(links(&exchange.response).iter().map(String::as_str));
         let notes = notes(&exchange.response);
         match exchange.response.status() {
             StatusCode::NO_CONTENT => {
@@ -290,12 +290,7 @@ impl HttpClient {
     }
 
     /// Asks for the bytes of a body from `start` on; `None` if the server has others now, or serves no part of it.
-    async fn ask_for_rest(
-        &self,
-        rest: &Rest,
-        start: u64,
-        expected: Option<u64>,
-    ) -> Option<(Response, Leave)> {
+    async fn ask_for_rest(&self, rest: &Rest, start: u64, expected: Option<u64>) -> Option<RestOfBody> {
         let range = HeaderValue::try_from(format!("bytes={start}-")).ok()?;
         let validator = HeaderValue::try_from(&rest.validator).ok()?;
         let request = self.request(&rest.hop, &rest.ask, None).ok()?;
@@ -304,15 +299,20 @@ impl HttpClient {
         self.metrics.requests_sent.add(1);
         let response = timeout(self.config.read_timeout, request.send()).await.ok()?.ok()?;
         self.metrics.count_status(response.status().as_u16());
-        leave.answered(notice(&response));
-        let is_rest = response.status() == StatusCode::PARTIAL_CONTENT
-            && resume::is_rest(header_text(&response, CONTENT_RANGE.as_str()), start, expected)
+        let notice = notice(&response);
+        if notice.sign == Some(Sign::Refusal) {
+            self.metrics.requests_throttled.add(1);
+        }
+        leave.answered(notice);
+        // A server that knows ranges and not If-Range sends the rest of whatever it has now.
+        let is_of_the_same = response.status() == StatusCode::PARTIAL_CONTENT
+            && header_text(&response, ETAG.as_str()) == Some(&rest.validator)
             && header_text(&response, CONTENT_ENCODING.as_str()) == rest.codings.as_deref()
             && has_proven_end(&response).is_ok_and(|is_proven| is_proven);
-        is_rest.then(|| {
-            self.metrics.requests_resumed.add(1);
-            (response, leave)
-        })
+        let content_range = header_text(&response, CONTENT_RANGE.as_str()).filter(|_| is_of_the_same);
+        let size = resume::size_by_rest(content_range, start, expected)?;
+        self.metrics.requests_resumed.add(1);
+        Some(RestOfBody { response, leave, size })
     }
 
     /// Waits for leave to send a request. The time of a page begins with its first one.
@@ -548,6 +548,12 @@ fn notes(response: &Response) -> AnswerNotes {
         etag: text(ETAG),
         last_modified: text(LAST_MODIFIED),
     }
+}
+
+/// The `Link` headers; what is no UTF-8 in one, such as a title, is none of the link's.
+fn links(response: &Response) -> Vec<String> {
+    let headers = response.headers().get_all(LINK).iter();
+    headers.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
 }
 
 fn codings(response: &Response) -> Result<Vec<Coding>, String> {

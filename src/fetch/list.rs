@@ -155,8 +155,10 @@ impl Requests {
     /// To be called once the list is over.
     pub fn follow(&mut self, line: u64, page: u32, url: Url, ask: Ask) -> Option<PageRequest> {
         let shown = self.grammar.redaction.show(&url, url.as_str());
+        // Without what is sent at home, it may be another page.
+        let is_home = ask.is_home(&url);
         let target = Target { location: Location::Http(url), shown };
-        if !self.seen.insert(target.identity(ask.own())) {
+        if !self.seen.insert(target.identity(ask.own(), is_home)) {
             self.duplicates += 1;
             return None;
         }
@@ -183,7 +185,7 @@ impl Requests {
             let is_argument = expanding.line.argument > 0;
             let options = Arc::clone(&expanding.options);
             let target = self.grammar.resolve(&text, is_argument).map_err(|_| self.lines.changed())?;
-            if !self.seen.insert(target.identity(&options)) {
+            if !self.seen.insert(target.identity(&options, true)) {
                 self.duplicates += 1;
                 continue;
             }
@@ -295,7 +297,7 @@ impl Grammar {
 impl Target {
     /// 16 bytes of a SHA-256: a list made to collide can't make a page disappear. Another method, body or header is another
     /// page.
-    fn identity(&self, options: &PageOptions) -> [u8; 16] {
+    fn identity(&self, options: &PageOptions, is_home: bool) -> [u8; 16] {
         let mut digest = RunningDigest::default();
         match &self.location {
             Location::Http(url) => digest.update(url.as_str().as_bytes()),
@@ -307,6 +309,7 @@ impl Target {
             Location::Kept(_) => unreachable!("no list names what was kept"),
         }
         add_options(&mut digest, options, |_| true);
+        digest.update(if is_home { b"" } else { b"\0away" });
         let mut identity = [0; 16];
         identity.copy_from_slice(&digest.finish()[..16]);
         identity

@@ -11,9 +11,8 @@ use crate::config::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
 use crate::digest::RunningDigest;
 use crate::model::{Beside, PageEnd};
 
-/// Where the first values of offsets and page numbers begin, if the URL does not say.
+/// Records before the first page, if the URL does not say.
 const FIRST_OFFSET: u64 = 0;
-const FIRST_PAGE: u64 = 1;
 
 /// The pages that begin with one URL of the list, as far as they are known.
 #[derive(Debug)]
@@ -30,8 +29,8 @@ pub struct Chain {
     urls: HashSet<[u8; 16]>,
     /// What the pages with records held.
     contents: HashSet<[u8; 16]>,
-    /// What was chosen after the first page, and why.
-    choice: Option<String>,
+    /// What a person should know of it.
+    note: Option<String>,
 }
 
 impl Chain {
@@ -46,13 +45,13 @@ impl Chain {
             paging: config.paging.clone(),
             urls: HashSet::from([digest_of(first.as_str().as_bytes())]),
             contents: HashSet::new(),
-            choice: None,
+            note: None,
         }
     }
 
-    /// What `auto` chose after the first page, and why.
-    pub fn take_choice(&mut self) -> Option<String> {
-        self.choice.take()
+    /// What a person should know of the chain: what `auto` chose and why, or that the first page tells of no other one.
+    pub fn take_note(&mut self) -> Option<String> {
+        self.note.take()
     }
 
     /// Whether the page that has come holds what one of the chain held before: a server that does not know the
@@ -84,8 +83,15 @@ impl Chain {
         if self.page_count == 1
             && let Paging::Auto = self.paging
         {
-            let (paging, choice) = choose(end, config);
-            (self.paging, self.choice) = (paging, Some(choice));
+            let (paging, options, why) = choose(end, config);
+            self.note = Some(format!("--paginate auto chose {options}: {why}"));
+            self.paging = paging;
+        }
+        if let (1, Paging::JsonLink { next } | Paging::Cursor { next, .. }) = (self.page_count, &self.paging)
+            && self.note.is_none()
+            && beside(end, config, next).is_none()
+        {
+            self.note = Some(format!("nothing stands at --next-path {} of the first page", shown(next)));
         }
         let next = match &self.paging {
             Paging::None | Paging::Auto => None,
@@ -104,7 +110,10 @@ impl Chain {
                 (!is_last).then(|| with_parameter(&self.current, parameter, &next))
             }
             Paging::Page { parameter, size } => {
-                let here = number_in(&self.current, parameter).unwrap_or(FIRST_PAGE);
+                let here = number_in(&self.current, parameter).ok_or_else(|| {
+                    format!("expected a number in the parameter {parameter} of the URL, so that it is known which page is \
+                             the first, got none; list the URL with {parameter}=1, or 0")
+                })?;
                 let is_last = end.record_count == 0 || size.is_some_and(|size| end.record_count < size);
                 let next = here.saturating_add(1).to_string();
                 (!is_last).then(|| with_parameter(&self.current, parameter, &next))
@@ -148,7 +157,7 @@ impl Chain {
     }
 
     fn check_origin(&self, next: &Url, config: &PaginationConfig) -> Result<(), String> {
-        match (self.first.scheme(), next.scheme()) {
+        match (self.current.scheme(), next.scheme()) {
             (_, "https") | ("http", "http") => {}
             ("https", "http") => {
                 return Err("the link to the next page leads from https to http, which is refused".to_owned());
@@ -175,8 +184,10 @@ impl Chain {
             Some(_) => return Err(format!("expected a number at --total-path {}, got none", shown(pointer))),
         };
         let total = text.parse();
-        let total =
-            total.map_err(|_| format!("expected a count at --total-path {}, got {text}", shown(pointer)))?;
+        let total = total.map_err(|_| {
+            let text: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+            format!("expected a count at --total-path {}, got {text}", shown(pointer))
+        })?;
         self.total = Some(total);
         Ok(())
     }
@@ -198,70 +209,110 @@ impl Chain {
     }
 }
 
+/// Bytes of a link or a cursor at most: URLs are shorter.
+const LINK_BYTES_MAX: usize = 8 << 10;
+/// Characters of a text of the server's that are shown.
+const SHOWN_CHARS_MAX: usize = 40;
 /// Parameters of a URL that count pages, or records.
 const PAGE_PARAMETERS: [&str; 2] = ["page", "pageNumber"];
 const OFFSET_PARAMETERS: [&str; 3] = ["offset", "skip", "startAt"];
 
 /// What `--paginate auto` chooses for a chain whose first page ended so: the options that say it, and why.
 pub fn propose_paging(end: &PageEnd, config: &PaginationConfig) -> (String, String) {
-    let (_, choice) = choose(end, config);
-    let (options, why) = choice.split_once(": ").expect("a choice has its reason behind it");
-    (format!("--paginate {options}"), why.to_owned())
+    let (_, options, why) = choose(end, config);
+    (format!("--paginate {options}"), why)
 }
 
-/// What turns the pages of a chain that begins so, and why.
-fn choose(end: &PageEnd, config: &PaginationConfig) -> (Paging, String) {
+/// What turns the pages of a chain that begins so, the options that say it, and why.
+fn choose(end: &PageEnd, config: &PaginationConfig) -> (Paging, String, String) {
     if end.link.is_some() {
-        return (Paging::Link, "link: the first page has a Link header with rel=\"next\"".to_owned());
+        let why = "the first page has a Link header with rel=\"next\"";
+        return (Paging::Link, "link".to_owned(), why.to_owned());
     }
-    let text_of = |pointer: &str| match beside(end, config, &tokens(pointer)) {
-        Some(Beside::Text(text) | Beside::Number(text)) if !text.is_empty() => Some(text),
-        _ => None,
-    };
-    let is_url = |text: &String| text.contains('/') || text.starts_with('?');
-    if let Some(pointer) =
-        KNOWN_LINKS.into_iter().find(|pointer| text_of(pointer).is_some_and(|text| is_url(&text)))
-    {
-        let paging = Paging::JsonLink { next: tokens(pointer) };
-        return (paging, format!("json-link --next-path {pointer}: the first page has a URL there"));
+    let none = |why: String| (Paging::None, "none".to_owned(), why);
+    let found = |pointer: &str| beside(end, config, &tokens(pointer));
+    for pointer in KNOWN_LINKS {
+        match found(pointer) {
+            None => {}
+            Some(Beside::Text(text)) if text.contains('/') || text.starts_with('?') => {
+                let paging = Paging::JsonLink { next: tokens(pointer) };
+                let why = "the first page has a URL there".to_owned();
+                return (paging, format!("json-link --next-path {pointer}"), why);
+            }
+            Some(Beside::Null | Beside::False) => {
+                return none(format!("the first page says at {pointer} that there is no other one"));
+            }
+            Some(Beside::Text(text)) if text.is_empty() => {
+                return none(format!("the first page says at {pointer} that there is no other one"));
+            }
+            Some(_) => {
+                return none(format!(
+                    "the first page has something at {pointer} that is no URL; if it leads on, say how with \
+                     --paginate cursor or json-link"
+                ));
+            }
+        }
     }
-    if let Some((pointer, parameter)) =
-        KNOWN_CURSORS.into_iter().find(|(pointer, _)| text_of(pointer).is_some())
-    {
-        let paging = Paging::Cursor { next: tokens(pointer), parameter: parameter.to_owned() };
-        let choice = format!(
-            "cursor --next-path {pointer} --cursor-param {parameter}: the first page has a cursor there"
-        );
-        return (paging, choice);
+    for (pointer, parameter) in KNOWN_CURSORS {
+        match found(pointer) {
+            Some(Beside::Text(text) | Beside::Number(text)) if !text.is_empty() => {
+                let paging = Paging::Cursor { next: tokens(pointer), parameter: parameter.to_owned() };
+                let options = format!("cursor --next-path {pointer} --cursor-param {parameter}");
+                return (paging, options, "the first page has a cursor there".to_owned());
+            }
+            Some(_) => return none(format!("the first page says at {pointer} that there is no other one")),
+            None => {}
+        }
     }
     let url = end.answered_url.as_ref();
     let has_number = |parameter: &&str| url.is_some_and(|url| number_in(url, parameter).is_some());
     let size = config.page_size;
     if let Some(parameter) = PAGE_PARAMETERS.into_iter().find(has_number) {
         let paging = Paging::Page { parameter: parameter.to_owned(), size };
-        return (paging, format!("page: the URL has a number in {parameter}"));
+        let why = format!("the URL has a number in {parameter}");
+        return (paging, format!("page --page-param {parameter}"), why);
     }
     if let Some(parameter) = OFFSET_PARAMETERS.into_iter().find(has_number) {
         let paging = Paging::Offset { parameter: parameter.to_owned(), size };
-        return (paging, format!("offset: the URL has a number in {parameter}"));
+        let why = format!("the URL has a number in {parameter}");
+        return (paging, format!("offset --offset-param {parameter}"), why);
     }
-    (Paging::None, "none: the first page tells of no other one".to_owned())
+    none("the first page tells of no other one".to_owned())
 }
 
 /// The target of the first link with `rel=next` (RFC 8288) that is about the page itself.
 pub(super) fn next_link<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<String> {
     headers.into_iter().find_map(|header| {
-        let mut rest = header;
-        loop {
-            rest = rest.trim_start_matches([' ', '\t', ',']);
-            let (target, behind) = rest.strip_prefix('<')?.split_once('>')?;
-            let (is_next, behind) = parameters_say_next(behind);
-            if is_next {
-                return Some(target.trim().to_owned());
+        let mut rest = header.trim_start_matches([' ', '\t', ',']);
+        while !rest.is_empty() {
+            let mut behind = rest;
+            if let Some((target, parameters)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+                let (is_next, behind_parameters) = parameters_say_next(parameters);
+                if is_next {
+                    return Some(target.trim().to_owned());
+                }
+                behind = behind_parameters;
             }
-            rest = behind;
+            // Whatever is no link is passed: the one behind it may be the next page's.
+            rest = behind_comma(behind).trim_start_matches([' ', '\t', ',']);
         }
+        None
     })
+}
+
+/// What stands behind the next comma that is in no quotes.
+fn behind_comma(text: &str) -> &str {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (place, letter) in text.char_indices() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => return &text[place + 1..],
+            _ => {}
+        }
+    }
+    ""
 }
 
 /// Reads the parameters of a link, up to the comma before the next one.
@@ -289,9 +340,13 @@ fn parameters_say_next(mut rest: &str) -> (bool, &str) {
 
 /// A token or a quoted string, and what stands behind it.
 fn parameter_value(text: &str) -> (String, &str) {
+    // Single quotes are none in the grammar, but mean some.
+    if let Some((value, behind)) = text.strip_prefix('\'').and_then(|quoted| quoted.split_once('\'')) {
+        return (value.to_owned(), behind);
+    }
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([';', ',']).unwrap_or(text.len());
-        return (text[..end].trim().to_owned(), &text[end..]);
+        let end = text.find([';', ',', ' ', '\t']).unwrap_or(text.len());
+        return (text[..end].to_owned(), &text[end..]);
     };
     let mut value = String::new();
     let mut letters = quoted.char_indices();
@@ -340,6 +395,11 @@ fn is_it(pair: &str, parameter: &str) -> bool {
 fn text_at(end: &PageEnd, config: &PaginationConfig, pointer: &[String]) -> Result<Option<String>, String> {
     match beside(end, config, pointer) {
         None | Some(Beside::Null | Beside::False) => Ok(None),
+        Some(Beside::Text(text) | Beside::Number(text)) if text.len() > LINK_BYTES_MAX => Err(format!(
+            "expected a link or cursor of at most {LINK_BYTES_MAX} bytes at {}, got {}",
+            shown(pointer),
+            text.len()
+        )),
         Some(Beside::Text(text)) => Ok((!text.is_empty()).then_some(text)),
         Some(Beside::Number(text)) => Ok(Some(text)),
         Some(Beside::Other) => {
@@ -384,6 +444,11 @@ mod tests {
         ] {
             assert_eq!(next_link([header]).as_deref(), Some("https://h/?page=2"), "{header}");
         }
+        for header in
+            ["<b>; rel='next'", "/x; rel=self, <b>; rel=next", "<a>; rel=prev junk \"x, y\", <b>; rel=next"]
+        {
+            assert_eq!(next_link([header]).as_deref(), Some("b"), "{header}");
+        }
         assert_eq!(next_link(["<a>; rel=prev", "<b>; rel=next"]).as_deref(), Some("b"));
         for header in [
             "",
@@ -394,6 +459,7 @@ mod tests {
             "a; rel=next",
             "<a; rel=next",
             "<a>; title=\"rel=next",
+            "<a>; rel=\"prev\", b; rel=next",
         ] {
             assert_eq!(next_link([header]), None, "{header}");
         }

@@ -10,17 +10,19 @@ pub(super) fn validator<'a>(etag: Option<&'a str>, accept_ranges: Option<&str>) 
     etag.filter(|tag| !serves_none && tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"'))
 }
 
-/// Whether a `Content-Range` is that of all bytes from `start` on, of a body of `expected` bytes, if that is known.
-pub(super) fn is_rest(content_range: Option<&str>, start: u64, expected: Option<u64>) -> bool {
+/// The size of the whole body, if a `Content-Range` is that of all its bytes from `start` on, and it has `expected`
+/// bytes, where that is known.
+pub(super) fn size_by_rest(content_range: Option<&str>, start: u64, expected: Option<u64>) -> Option<u64> {
     let parse = || {
         let (range, total) = content_range?.trim().strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let number = |text: &str| text.trim().parse::<u64>().ok();
         Some((number(first)?, number(last)?, number(total)?))
     };
-    parse().is_some_and(|(first, last, total)| {
-        first == start && last.checked_add(1) == Some(total) && expected.is_none_or(|bytes| bytes == total)
-    })
+    let (first, last, total) = parse()?;
+    let is_rest =
+        first == start && last.checked_add(1) == Some(total) && expected.is_none_or(|bytes| bytes == total);
+    is_rest.then_some(total)
 }
 
 #[cfg(test)]
@@ -40,8 +42,8 @@ mod tests {
 
     #[test]
     fn rest_begins_where_the_body_broke_off_and_goes_to_its_end() {
-        assert!(is_rest(Some("bytes 10-19/20"), 10, Some(20)));
-        assert!(is_rest(Some("bytes 10-19/20"), 10, None));
+        assert_eq!(size_by_rest(Some("bytes 10-19/20"), 10, Some(20)), Some(20));
+        assert_eq!(size_by_rest(Some("bytes 10-19/20"), 10, None), Some(20));
         for wrong in [
             "bytes 9-19/20",
             "bytes 11-19/20",
@@ -53,9 +55,9 @@ mod tests {
             "items 10-19/20",
             "",
         ] {
-            assert!(!is_rest(Some(wrong), 10, Some(20)), "{wrong}");
+            assert_eq!(size_by_rest(Some(wrong), 10, Some(20)), None, "{wrong}");
         }
-        assert!(!is_rest(None, 0, None));
-        assert!(!is_rest(Some("bytes 1-18446744073709551615/0"), 1, None));
+        assert_eq!(size_by_rest(None, 0, None), None);
+        assert_eq!(size_by_rest(Some("bytes 1-18446744073709551615/0"), 1, None), None);
     }
 }

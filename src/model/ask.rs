@@ -49,6 +49,12 @@ impl Ask {
         Ok(Self { home: Some(url.origin()), userinfo, own })
     }
 
+    /// How a page is asked for that is found where the secrets may not go: without them, even if it leads back.
+    #[must_use]
+    pub fn away(&self) -> Self {
+        Self { home: None, userinfo: None, own: Arc::clone(&self.own) }
+    }
+
     /// Whether `url` is where its secrets may go.
     pub fn is_home(&self, url: &Url) -> bool {
         self.home.as_ref() == Some(&url.origin())

@@ -38,8 +38,8 @@ pub(super) struct OpenChain {
 #[derive(Debug, Default)]
 pub(super) struct Turned {
     pub(super) has_next: bool,
-    /// What `auto` chose, after the first page.
-    pub(super) choice: Option<String>,
+    /// What a person should know of the chain.
+    pub(super) note: Option<String>,
 }
 
 /// What is learned of the page behind one while its chunks are taken.
@@ -130,17 +130,18 @@ impl Chains {
             }
             next => Ok(next),
         });
-        let choice = chain.take_choice();
+        let note = chain.take_note();
         match turned {
             Ok(Some(url)) => {
                 let page = chain.page_count();
+                let ask = if ask.is_home(&url) { ask } else { ask.away() };
                 let next = NextPage { line: id.line, page, url, chain: OpenChain { chain, ask } };
                 self.send(Turn::Next(Box::new(next)));
-                Ok(Turned { has_next: true, choice })
+                Ok(Turned { has_next: true, note })
             }
             Ok(None) => {
                 self.end();
-                Ok(Turned { has_next: false, choice })
+                Ok(Turned { has_next: false, note })
             }
             Err(reason) => {
                 self.end();
@@ -155,6 +156,9 @@ impl Chains {
     }
 
     fn send(&self, turn: Turn) {
+        if !self.config.is_on() {
+            return;
+        }
         // Nobody listens where a run is stopped.
         drop(self.turns.send(turn));
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::chains::{Chains, Outlook};
+use super::chains::{Chains, Outlook, Turned};
 use super::life::{Decoding, Line, Step};
 use super::verdict::{PageCounts, Tally};
 use super::{QueuedPage, StopSignal, add_metrics, ask_for_pages, begun_report, count_left, open_list};
@@ -105,14 +105,21 @@ impl Surveyor {
             let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
             let wanted_count = record_count_max - survey.record_count;
             let (of_page, taken) = survey_page(line, page, wanted_count, nesting).await?;
-            let taken = taken.and_then(|end| chains.check_is_new(&mut chain, &end).map(|()| end));
+            let taken = taken.and_then(|end| match end {
+                Some(end) => chains.check_is_new(&mut chain, &end).map(|()| Some(end)),
+                None => Ok(None),
+            });
             let broken = match taken {
                 Ok(end) => {
                     tally.count_page(report, id, &of_page.counts);
                     self.metrics.records_written.add(of_page.survey.record_count);
                     survey.unite(of_page.survey, nesting);
                     survey.check_columns().map_err(|error| too_many_columns(&error))?;
-                    let turned = chains.go_on(id, chain, &end);
+                    // Of a page that was not read to its end, nothing is known of the next one.
+                    let turned = match end {
+                        Some(end) => chains.go_on(id, chain, &end),
+                        None => Ok(Turned::default()),
+                    };
                     turned.map(|turned| {
                         self.metrics.pages_listed.add(u64::from(turned.has_next));
                         tally.count_turn(report, id, turned);
@@ -136,14 +143,14 @@ impl Surveyor {
     }
 }
 
-/// Takes a page, or as much of it as has so many records: what was seen, and what it tells of the next page, or its
-/// fault.
+/// Takes a page, or as much of it as has so many records: what was seen, and what it tells of the next page, if it was
+/// read to its end, or its fault.
 async fn survey_page(
     line: &Line,
     mut page: QueuedPage,
     wanted_count: u64,
     nesting: Nesting,
-) -> Result<(SurveyedPage, Result<PageEnd, PageFault>)> {
+) -> Result<(SurveyedPage, Result<Option<PageEnd>, PageFault>)> {
     let mut surveyed = SurveyedPage::default();
     while let Some(step) = page.steps.recv().await {
         match step {
@@ -157,7 +164,7 @@ async fn survey_page(
                             surveyed.survey.unite(survey_of(&batch), nesting);
                             surveyed.survey.check_columns().map_err(|error| too_many_columns(&error))?;
                             if surveyed.survey.record_count >= wanted_count {
-                                return Ok((surveyed, Ok(PageEnd::default())));
+                                return Ok((surveyed, Ok(None)));
                             }
                             if let Some(rest) = rest {
                                 next = Some(line.decode_rest(rest).await?);
@@ -173,7 +180,7 @@ async fn survey_page(
             Step::Void => surveyed = SurveyedPage::default(),
             Step::End(ended) => {
                 let end = match surveyed.fault.take() {
-                    None => Ok(std::mem::take(&mut surveyed.outlook).end(ended)),
+                    None => Ok(Some(std::mem::take(&mut surveyed.outlook).end(ended))),
                     Some(fault) => Err(fault),
                 };
                 return Ok((surveyed, end));

@@ -15,8 +15,8 @@ pub(super) struct Tally {
     duplicate_key_count: u64,
     overflow_count: u64,
     records_hint: Option<(PageId, String)>,
-    /// What `--paginate auto` chose for the first chain that has ended its first page.
-    choice: Option<(PageId, String)>,
+    /// What a person should know of the first chain of which there is something.
+    note: Option<(PageId, String)>,
 }
 
 /// What is counted of one page, until it is complete.
@@ -82,9 +82,9 @@ impl Tally {
     /// Counts the page that is known to follow one.
     pub(super) fn count_turn(&mut self, report: &mut Report, id: PageId, turned: Turned) {
         report.pages.listed += u64::from(turned.has_next);
-        if let Some(choice) = turned.choice {
-            tracing::info!(page = %id, choice, "--paginate auto");
-            self.choice.get_or_insert((id, choice));
+        if let Some(note) = turned.note {
+            tracing::info!(page = %id, note, "pagination");
+            self.note.get_or_insert((id, note));
         }
     }
 
@@ -158,8 +158,8 @@ impl Tally {
                  them a record"
             ));
         }
-        if let Some((id, choice)) = &self.choice {
-            report.hints.push(format!("--paginate auto chose for the chain of {id}: {choice}"));
+        if let Some((id, note)) = &self.note {
+            report.hints.push(format!("{note} (the chain of {id})"));
         }
         if self.duplicate_key_count > 0 {
             report.hints.push(format!(

@@ -29,6 +29,9 @@ impl Footer {
             "on_nonfinite": transform.features.on_nonfinite.name(),
             "schema": transform.schema.as_ref().map(|schema| schema.fields.iter().map(DeclaredField::to_string).collect::<Vec<_>>()),
             "schema_contract": transform.schema.as_ref().map(|_| transform.schema_contract.name()),
+            "paginate": config.http.pagination.paging.shown(),
+            "page_size": config.http.pagination.page_size,
+            "max_pages": config.http.pagination.is_on().then_some(config.http.pagination.pages_max),
             "row_group_rows": config.output.row_group.rows_max,
             "row_group_bytes": config.output.row_group.bytes_max,
         });

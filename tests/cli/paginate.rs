@@ -125,9 +125,9 @@ fn every_kind_of_pagination_comes_to_its_end() {
         let from = (number(target, "page", 1) - 1) * 10;
         plain(&Value::from(records(from..(from + 10).min(25.max(from)))))
     });
-    let (_, output) = run(&gitlab.site(&["/events?per_page=10"]), "--paginate page", 0);
+    let (_, output) = run(&gitlab.site(&["/events?page=1&per_page=10"]), "--paginate page", 0);
     assert_eq!(ids(&output), all());
-    assert_eq!(gitlab.asked().last().unwrap(), "/events?per_page=10&page=4");
+    assert_eq!(gitlab.asked().last().unwrap(), "/events?page=4&per_page=10");
 }
 
 #[test]
@@ -172,7 +172,8 @@ fn auto_says_what_it_chose_and_why() {
 fn server_that_turns_no_pages_doubles_no_record() {
     let api = Api::new(|_| plain(&json!([{"id": 1}, {"id": 2}])));
     for (paging, name) in [("page", "page"), ("offset", "offset"), ("page --page-param p", "p")] {
-        let (outcome, output) = run(&api.site(&["/x"]), &format!("--paginate {paging}"), 3);
+        let (outcome, output) =
+            run(&api.site(&[&format!("/x?{name}=1")]), &format!("--paginate {paging}"), 3);
         assert_eq!(ids(&output), [1, 2]);
         let [(2, reason)] = &reasons(&outcome)[..] else { panic!("{}", outcome.stdout) };
         assert!(reason.contains("same bytes again") && reason.contains(name), "{reason}");
@@ -309,6 +310,11 @@ fn options_of_pagination_that_would_do_nothing_are_refused() {
         ("--paginate link --page-size 10", "--page-size belongs to --paginate offset or page"),
         ("--paginate none --total-path /t", "--total-path belongs to"),
         ("--paginate page --page-param p --offset-param o", "--offset-param belongs to --paginate offset"),
+        ("--max-pages 5", "--max-pages belongs to"),
+        ("--allow-next-origin", "--allow-next-origin belongs to"),
+        ("--paginate auto --total-path /t", "--records"),
+        ("--paginate json-link --records /r --next-path /r/0/next", "beside the records"),
+        ("--paginate page --page-param=", "name of a parameter"),
     ] {
         let output = Folder::new();
         let run =
@@ -317,4 +323,73 @@ fn options_of_pagination_that_would_do_nothing_are_refused() {
         assert_eq!(outcome.code, 2, "{options}");
         assert!(outcome.stderr.contains(needle), "{options}: {}", outcome.stderr);
     }
+}
+
+#[test]
+fn first_page_is_named_where_it_can_not_be_known() {
+    // Some count from 0: `page=2` behind a URL without a number would leave a page out.
+    let api = Api::new(|target| {
+        plain(&Value::from(records((number(target, "page", 0) < 3).then(|| number(target, "page", 0)))))
+    });
+    let (outcome, output) = run(&api.site(&["/x"]), "--paginate page", 3);
+    assert_eq!(ids(&output), [0]);
+    assert!(reasons(&outcome)[0].1.contains("page=1, or 0"), "{:?}", reasons(&outcome));
+    let (_, output) = run(&api.site(&["/x?page=0"]), "--paginate page", 0);
+    assert_eq!(ids(&output), [0, 1, 2]);
+}
+
+#[test]
+fn links_that_are_written_oddly_are_followed() {
+    for link in [
+        "</x?p=2>; rel=\"next\"; title=\"é\"",
+        "</x?p=2>; rel='next'",
+        "/y; rel=self, </x?p=2>; rel=\"next\"",
+    ] {
+        let api = Api::new(move |target| {
+            let is_first = !target.contains("p=2");
+            let head = if is_first { format!("Link: {link}\r\n") } else { String::new() };
+            (head, json!([{"id": i32::from(!is_first)}]).to_string())
+        });
+        let (_, output) = run(&api.site(&["/x"]), "--paginate link", 0);
+        assert_eq!(ids(&output), [0, 1], "{link}");
+    }
+}
+
+#[test]
+fn page_of_two_homes_is_two_pages() {
+    // What it holds is only for who asks with the key.
+    let other = Api::new(|target| {
+        let head =
+            if target.starts_with("/p1") { "Link: </p2>; rel=next\r\n".to_owned() } else { String::new() };
+        (head, json!([{"id": 1}, {"at": target}]).to_string())
+    });
+    let there = other.origin.clone();
+    let api =
+        Api::new(move |_| (format!("Link: <{there}/p2>; rel=next\r\n"), json!([{"id": 0}]).to_string()));
+    let site = Folder::new();
+    site.write("urls.txt", format!("{}/x\n{}/p1\n", api.origin, other.origin));
+    let (outcome, _) = run(&site, "--paginate link --allow-next-origin", 0);
+    assert_eq!(outcome.count("/pages/duplicate"), 0);
+    assert_eq!(other.asked().iter().filter(|target| *target == "/p2").count(), 2);
+}
+
+#[test]
+fn place_that_no_page_has_is_told() {
+    let api = Api::new(|_| plain(&json!({"items": [{"id": 1}], "next": "/y"})));
+    let options = "--records /items --paginate json-link --next-path /nxt";
+    let (outcome, _) = run(&api.site(&["/x"]), options, 0);
+    assert!(outcome.stdout.contains("nothing stands at --next-path /nxt"), "{}", outcome.stdout);
+    let (outcome, _) = run(&api.site(&["/x?page=1"]), "--records /items --paginate auto", 3);
+    assert!(outcome.stdout.contains("json-link --next-path /next"), "{}", outcome.stdout);
+    let done = Api::new(|_| plain(&json!({"items": [{"id": 1}], "next": null})));
+    let (outcome, _) = run(&done.site(&["/x?page=1"]), "--records /items --paginate auto", 0);
+    assert!(outcome.stdout.contains("says at /next that there is no other one"), "{}", outcome.stdout);
+}
+
+#[test]
+fn sample_of_a_schema_says_nothing_of_the_rest_of_a_chain() {
+    let api = Api::new(|_| plain(&json!({"count": 100, "items": records(0..50)})));
+    let options = "--sample 5 --records /items --paginate offset --total-path /count";
+    let schema = Etl::bare().arg("schema").with(options).arg(format!("{}/x", api.origin)).run_as_typed();
+    assert_eq!(schema.code, 0, "{}", schema.stderr);
 }

@@ -5,6 +5,9 @@ use std::ops::Range;
 use crate::bench::*;
 use crate::server::*;
 
+/// A strong tag.
+const ETAG: &str = "ETag: \"v1\"";
+
 /// Lines that no other part of the body repeats, of about a megabyte.
 fn long_body() -> Vec<u8> {
     (0..60_000).flat_map(|id| format!("{{\"id\":{id},\"n\":{}}}\n", id * 7).into_bytes()).collect()
@@ -71,19 +74,28 @@ async fn body_that_can_not_be_told_to_be_the_same_is_begun_anew() {
     let (old, new) = (long_body(), long_body().to_ascii_uppercase());
     let first = old.len() * 2 / 3;
     type Rest = fn(&[u8], &[u8], usize) -> Vec<u8>;
-    let others: [(&str, &[&str], Rest); 6] = [
+    let others: [(&str, &[&str], Rest); 9] = [
         ("another version", &["ETag: \"v1\""], |_, new, _| whole(new, &["ETag: \"v2\""], new.len())),
         ("another place", &["ETag: \"v1\""], |old, _, from| {
-            part(old, from - 1..old.len(), &[], old.len() - from + 1)
+            part(old, from - 1..old.len(), &[ETAG], old.len() - from + 1)
         }),
-        ("not all of it", &["ETag: \"v1\""], |old, _, from| part(old, from..old.len() - 1, &[], 10)),
+        ("not all of it", &[ETAG], |old, _, from| part(old, from..old.len() - 1, &[ETAG], 10)),
+        ("another tag", &[ETAG], |old, _, from| {
+            part(old, from..old.len(), &["ETag: \"v2\""], old.len() - from)
+        }),
+        ("no tag", &[ETAG], |old, _, from| part(old, from..old.len(), &[], old.len() - from)),
+        ("less than it says", &[ETAG], |old, _, from| {
+            let range = format!("Content-Range: bytes {from}-{}/{}", old.len() - 1, old.len());
+            let headers = ["Transfer-Encoding: chunked", ETAG, &range];
+            answer("206 Partial Content", &headers, &chunked(&old[from..from + 1000]))
+        }),
         ("another coding", &["ETag: \"v1\""], |old, _, from| {
-            part(old, from..old.len(), &["Content-Encoding: gzip"], old.len() - from)
+            part(old, from..old.len(), &[ETAG, "Content-Encoding: gzip"], old.len() - from)
         }),
         ("no such range", &["ETag: \"v1\""], |_, _, _| complete("416 Range Not Satisfiable", &[], b"")),
         ("no proven end", &["ETag: \"v1\""], |old, _, from| {
             let range = format!("Content-Range: bytes {from}-{}/{}", old.len() - 1, old.len());
-            answer("206 Partial Content", &[&range], &old[from..])
+            answer("206 Partial Content", &[ETAG, &range], &old[from..])
         }),
     ];
     for (what, headers, rest) in others {
@@ -99,7 +111,9 @@ async fn body_that_can_not_be_told_to_be_the_same_is_begun_anew() {
         let bench = Bench::new(&retrying());
         let page = bench.get(&server.origin).await.unwrap();
         assert!(page.body == expected, "{what}: {} bytes", page.body.len());
-        assert_eq!(bench.metrics.requests_resumed.get(), 0, "{what}");
+        // Only what came short was taken for the rest, until it ended.
+        let resumed_count = u64::from(what == "less than it says");
+        assert!(bench.metrics.requests_resumed.get() <= 4 * resumed_count, "{what}");
     }
 }
 
@@ -131,7 +145,7 @@ async fn body_that_breaks_off_again_and_again_fails_in_the_end() {
     let server = Server::start(move |_, head| {
         Reply::Close(match asked_from(head) {
             None => whole(&body, &["ETag: \"v1\""], first),
-            Some(from) => part(&body, from..body.len(), &[], 1),
+            Some(from) => part(&body, from..body.len(), &[ETAG], 1),
         })
     });
     let server = server.await;

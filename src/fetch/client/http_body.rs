@@ -28,6 +28,14 @@ pub(super) struct Rest {
     pub(super) left_count: u32,
 }
 
+/// The bytes of a body behind those that came.
+pub(super) struct RestOfBody {
+    pub(super) response: Response,
+    pub(super) leave: Leave,
+    /// Bytes of the whole body.
+    pub(super) size: u64,
+}
+
 /// The body of an answer, as it was sent.
 #[derive(Debug)]
 pub(in crate::fetch) struct HttpBody {
@@ -101,9 +109,9 @@ impl HttpBody {
             tokio::time::sleep(pause).await;
             client.ask_for_rest(rest, start, expected).await
         });
-        let Ok(Some((response, leave))) = gone_on.await else { return false };
+        let Ok(Some(RestOfBody { response, leave, size })) = gone_on.await else { return false };
         tracing::info!(bytes = start, "going on with a body that broke off");
-        (self.response, self.leave) = (response, Some(leave));
+        (self.response, self.leave, self.expected_bytes) = (response, Some(leave), Some(size));
         true
     }
 
@@ -111,7 +119,10 @@ impl HttpBody {
         let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
         let bytes = match received {
             Ok(Ok(Some(bytes))) => bytes,
-            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(None)) if self.expected_bytes.is_none_or(|bytes| bytes == self.received_bytes) => {
+                return Ok(None);
+            }
+            Ok(Ok(None)) => return Err(short_fault(self.received_bytes, self.expected_bytes)),
             Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
             Err(_) => {
                 if let Some(leave) = &self.leave {
@@ -153,4 +164,10 @@ fn silence_fault(silence_max: Duration, received: u64) -> AttemptFault {
         ),
         Again::Soon,
     )
+}
+
+/// The fault of a body whose parts ended well, but before its end.
+fn short_fault(received: u64, expected: Option<u64>) -> AttemptFault {
+    let expected = expected.unwrap_or_default();
+    AttemptFault::new(format!("the body broke off after {received} of {expected} bytes"), Again::Soon)
 }
