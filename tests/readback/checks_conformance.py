@@ -53,7 +53,9 @@ def assert_pages_arrive(bench, pages, *options, are_values_read=True):
             f"expected {len(refusals)} refusals, got {len(found)}; {_shown(extra)} in {_cut(bodies[extra.line - 1])}"
         )
     rejected_count = len(refusals) - failed_count
-    expected = {"seen": len(texts) + rejected_count, "written": len(texts), "rejected": rejected_count, "filtered": 0}
+    count = len(texts)
+    seen = count + rejected_count
+    expected = {"seen": seen, "kept": count, "written": count, "rejected": rejected_count, "filtered": 0}
     assert run.summary["records"] == expected, f"expected {expected}, got {run.summary['records']}"
     assert run.summary["pages"]["failed"] == failed_count, run.summary["pages"]
     has_columns = not are_values_read or any(json.loads(text) for text in texts)
