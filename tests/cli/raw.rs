@@ -163,16 +163,19 @@ fn chains_are_replayed_in_the_order_of_their_rows() {
     let links: Vec<_> = pages(&kept).iter().map(|page| page["link"].is_string()).collect();
     assert_eq!(links, [true, true, true, false, false]);
     let asked_count = server.log().len();
-    for options in ["--paginate link --provenance", "--provenance"] {
-        assert!(replay(&kept, options, 0).0.read("out.parquet") == file, "{options}");
-    }
+    let (same, _) = replay(&kept, "--paginate link --provenance", 0);
+    assert!(same.read("out.parquet") == file);
+    // The footer tells of other options, but the rows are the same.
+    let (other, _) = replay(&kept, "--provenance", 0);
+    let [same, other] = [same, other].map(|output| Table::read(&output.path("out.parquet")).rows);
+    assert_eq!(same, other);
     assert_eq!(server.log().len(), asked_count);
 }
 
 #[test]
 fn page_that_comes_again_in_its_chain_is_not_kept_twice() {
     let api = Api::new(|_| (String::new(), "[{\"id\":1}]".to_owned()));
-    let (input, kept) = (api.site(&["/logs"]), Folder::new());
+    let (input, kept) = (api.site(&["/logs?page=1"]), Folder::new());
     keep(&input, &kept, "--paginate page", 3);
     assert_eq!(pages(&kept).len(), 1);
     let (output, outcome) = replay(&kept, "", 0);
