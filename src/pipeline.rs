@@ -393,6 +393,7 @@ async fn ask_for_page(
 ) -> Result<(), mpsc::error::SendError<QueuedPage>> {
     // Both are had in page order: whatever this page waits for, all earlier pages have theirs and go on,
     // so they are written and give theirs back.
+    line.go_ahead().await;
     let permit = line.permit().await;
     let reservation = line.budget.reserve(request.id.ordinal).await;
     let (sender, steps) = mpsc::channel(line.steps_max());
@@ -453,7 +454,7 @@ async fn write_pages(
                 chains.end();
             }
         }
-        metrics.pages_done.add(1);
+        line.page_done();
     }
     Ok(tally)
 }

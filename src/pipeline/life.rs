@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use url::Url;
 
 use crate::budget::{ByteBudget, Reservation};
@@ -28,6 +28,10 @@ const FIRST_ROOM_BYTES: usize = 64 << 10;
 const BACKLOG_BYTES_MAX: u64 = 8 << 20;
 /// Buffers that are kept for the next chunks.
 const SPARE_BUFFERS_MAX: usize = 4;
+/// Pages ahead of the writer at least, however large they are.
+const PAGES_AHEAD_MIN: u64 = 32;
+/// Bytes of bodies ahead of the writer at most, beyond those pages: small pages may be many, so that latency is hidden.
+const AHEAD_BYTES_MAX: u64 = 16 << 20;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
 const COLUMN_PERCENT_FIRST: u64 = 150;
 
@@ -76,6 +80,10 @@ pub(super) struct Line {
     /// That of the configuration. Compiling it takes longer than decoding a small page.
     filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
+    /// Pages that are asked for and not written yet.
+    ahead_count: AtomicU64,
+    /// Called when one is written.
+    written: Notify,
     /// Whether pages are told apart by what they hold, since they may be turned in vain.
     digests_pages: bool,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
@@ -119,6 +127,8 @@ impl Line {
             filter: filter.map(Arc::new),
             pool,
             metrics,
+            ahead_count: AtomicU64::new(0),
+            written: Notify::new(),
             digests_pages: http.pagination.is_on(),
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
             spare_buffers: Arc::default(),
@@ -142,6 +152,30 @@ impl Line {
 
     fn spare_buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.spare_buffers.lock().expect("nobody panics while holding it")
+    }
+
+    /// Waits until another page may be asked for: pages that are far ahead of the writer fill no core that is not busy,
+    /// and are out of its cache when their turn comes.
+    pub(super) async fn go_ahead(&self) {
+        loop {
+            let ahead_count = self.ahead_count.load(Ordering::Relaxed);
+            let done_count = self.metrics.pages_done.get();
+            // Those that are done tell how large pages are.
+            let are_small = self.metrics.body_bytes.get() / done_count.max(1) * ahead_count < AHEAD_BYTES_MAX;
+            if ahead_count < PAGES_AHEAD_MIN || are_small && ahead_count < PAGES_AHEAD_MIN + done_count {
+                break;
+            }
+            // Only the one that asks for pages waits here, and a call that comes before it waits is kept.
+            self.written.notified().await;
+        }
+        self.ahead_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that a page is written, or has failed.
+    pub(super) fn page_done(&self) {
+        self.metrics.pages_done.add(1);
+        self.ahead_count.fetch_sub(1, Ordering::Relaxed);
+        self.written.notify_one();
     }
 
     /// A permit for one request.

@@ -137,7 +137,7 @@ impl Surveyor {
                 report.pages.listed += 1;
                 tally.count_fault(report, next, &shown, &fault);
             }
-            self.metrics.pages_done.add(1);
+            line.page_done();
         }
         Ok((tally, survey))
     }
