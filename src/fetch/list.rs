@@ -149,8 +149,9 @@ impl Requests {
         self.duplicates
     }
 
-    /// The request for a page that was found behind another one of its chain, and is asked for as that was; `None` if its URL is one that has been, or
-    /// will be, asked for: the list holds it too.
+    /// The request for a page that was found behind another one of its chain, and is asked for as
+    /// that was; `None` if its URL is one that has been, or will be, asked for: the list holds it
+    /// too.
     ///
     /// To be called once the list is over.
     pub fn follow(&mut self, line: u64, page: u32, url: Url, ask: Ask) -> Option<PageRequest> {
@@ -295,8 +296,8 @@ impl Grammar {
 }
 
 impl Target {
-    /// 16 bytes of a SHA-256: a list made to collide can't make a page disappear. Another method, body or header is another
-    /// page.
+    /// 16 bytes of a SHA-256: a list made to collide can't make a page disappear. Another method,
+    /// body or header is another page.
     fn identity(&self, options: &PageOptions, is_home: bool) -> [u8; 16] {
         let mut digest = RunningDigest::default();
         match &self.location {
