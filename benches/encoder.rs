@@ -47,7 +47,7 @@ fn write_table(bencher: Bencher<'_, '_>, kind: &Kind) {
             for batch in batches {
                 table.push(&mut output, batch).await.expect("the disk has room");
             }
-            table.finish(&mut output, &Footer::default()).await.expect("the disk has room")
+            table.finish(&mut output, None, &Footer::default()).await.expect("the disk has room")
         })
     });
 }

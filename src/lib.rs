@@ -11,6 +11,8 @@
 //! - **A stage is a module, not an actor; one page is one task.** [`pipeline`] spawns a task per page and
 //!   sends its handle through one bounded queue in page order. Pages are fetched and decoded side by side
 //!   and written in the order of the list, so the file is the same, byte for byte, at any concurrency and memory.
+//! - **A slow page does not hold the line.** One that must wait long is put off: the others go on, it stands in the line again
+//!   once it has an answer, and at the end the rows are put in order ([`write::WrittenOrder`]).
 //! - **A URL may be the first page of a chain** ([`fetch::Chain`]). The writer tells what a page says of the next one, which is
 //!   then queued behind all pages of its round: rows stand by page, then by line, and no chain is buffered.
 //! - **A chunk is the unit of decoding.** A page is cut at the borders of its records while it arrives, at places

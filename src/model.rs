@@ -35,15 +35,32 @@ pub const FAILED_PAGE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// of the good ones. So many bytes, and the size, tell pages apart.
 pub const FAILED_PAGE_HASHED_BYTES_MAX: u64 = 64 << 20;
 
-/// Names a page: where it stands in the order of the run, and where a person finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Names a page: where its rows stand, and where a person finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageId {
-    /// Position among the pages of the run, from 0; rows are written in this order.
+    /// Position of the URL that its chain begins with among those of the run, from 0.
     pub ordinal: u64,
     /// Line of the URL list, from 1; 0 for a URL given as an argument.
     pub line: u64,
     /// Page within the chain that begins at this line, from 1.
     pub page: u32,
+}
+
+/// Where the rows of a page stand among those of all pages: all first pages of chains come before all second ones, so
+/// that no chain has to be held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Page within its chain, from 1.
+    pub page: u32,
+    /// Position of the URL that the chain begins with.
+    pub ordinal: u64,
+}
+
+impl PageId {
+    /// Where its rows stand.
+    pub fn place(self) -> Place {
+        Place { page: self.page, ordinal: self.ordinal }
+    }
 }
 
 impl fmt::Display for PageId {

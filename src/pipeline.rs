@@ -1,45 +1,54 @@
 //! One run, from the list to the published file: the only place that spawns tasks and owns queues.
 //!
 //! One page is one task. A bounded queue carries the handles of the tasks in page order, so pages are
-//! fetched and decoded side by side and written in the order of the list. Everything a run starts it
-//! also ends: dropping the run's future aborts its tasks, and dropping the output sweeps its scratch.
+//! fetched and decoded side by side and written in the order of the list. A page that must wait long is put off:
+//! the others go on, it stands in the line again once it has an answer, and its rows are put in their place at the end.
+//! Everything a run starts it also ends: dropping the run's future aborts its tasks, and dropping the output sweeps its
+//! scratch.
 
+mod asker;
 mod chains;
 mod intake;
 mod life;
 mod probe;
 mod provenance;
 mod survey;
+mod ticket;
 mod verdict;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::calendar::now_rfc3339;
-use crate::config::{Config, InputConfig, PaginationConfig, TransformConfig};
+use crate::config::{Config, InputConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{PageList, PageRequests, RawKeeper, Redaction};
+use crate::fetch::{PageList, RawKeeper, Redaction};
 use crate::metrics::Metrics;
-use crate::model::{PageEnd, PageFault, PageId, PageRequest};
+use crate::model::{PageEnd, PageFault, PageId};
 use crate::report::{
     ColumnReport, EXIT_PARTIAL, PartReport, RawReport, ReplayReport, Report, RequestCounts, StageTime,
     StageTimes, Status, grouped,
 };
 use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
 use crate::sink::{KeptRun, LocalOutput, RawIndex, Spools, index_of};
-use crate::write::{Footer, RejectsWriter, TableStats, TableWriter};
+use crate::write::{Footer, RejectsWriter, Sequence, TableStats, TableWriter, Written, WrittenOrder};
 
-use chains::{Chains, OpenChain, Turn};
+use asker::Asker;
+use chains::{Chains, OpenChain};
 use intake::Intake;
-use life::{Decoding, Line, Step};
+use life::{Decoding, Line, PAGES_AHEAD_MAX, Step};
+use ticket::Ticket;
 use verdict::Tally;
 
 pub use probe::{Probed, ProbedPage, Prober};
 pub use survey::Surveyor;
+
+/// How often it is looked whether the page that the writer waits for must wait long.
+const LATENESS_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A run that is set up and may begin.
 #[derive(Debug)]
@@ -71,9 +80,12 @@ impl StopSignal {
 
 /// A page on its way: its task, what to call it, and what becomes of it.
 struct QueuedPage {
+    /// By which it stands in the line.
+    turn: u64,
     id: PageId,
     shown: Arc<str>,
     chain: Option<OpenChain>,
+    ticket: Arc<Ticket>,
     task: AbortOnDropHandle<Result<()>>,
     steps: mpsc::Receiver<Step>,
 }
@@ -85,6 +97,26 @@ struct Sinks<'a> {
     table: &'a mut TableWriter,
     rejects: &'a mut RejectsWriter,
     raw: Option<&'a mut RawIndex>,
+    order: &'a mut WrittenOrder,
+}
+
+impl Sinks<'_> {
+    /// Says which page is written next.
+    fn begin_page(&mut self, id: PageId) {
+        let from = Written { rows: self.table.row_count(), reject_bytes: self.rejects.written_bytes() };
+        if self.order.begin_page(id.place(), from) {
+            self.table.end_run();
+        }
+    }
+}
+
+/// A page is put off: others go first.
+struct PutOff;
+
+/// What came of a page.
+enum Taken {
+    Ended(Result<PageEnd, PageFault>),
+    PutOff,
 }
 
 impl Pipeline {
@@ -137,20 +169,25 @@ impl Pipeline {
         );
         let mut rejects = RejectsWriter::new(self.config.transform.rejects_raw);
 
-        // As many pages wait to be written as are asked for: enough that a slow page at the head of the line does
-        // not idle the network at once, few enough that their columns stay a small part of the memory.
-        let (sender, receiver) = mpsc::channel(self.config.http.concurrency);
+        let mut order = WrittenOrder::default();
+        for ordinal in list.kept_run().iter().flat_map(|run| &run.late) {
+            order.put_off(*ordinal);
+        }
+        let (sender, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
+        let (put_off, pages_put_off) = mpsc::unbounded_channel();
         let sinks = Sinks {
             output: &mut output,
             spools,
             table: &mut table,
             rejects: &mut rejects,
             raw: raw.as_mut(),
+            order: &mut order,
         };
         let (chains, turns) = Chains::new(&self.config.http.pagination);
+        let asker = Asker::new(&line, &self.config.http, sender);
         let written = tokio::try_join!(
-            ask_for_pages(&line, list.requests()?, turns, &self.config.http.pagination, sender),
-            write_pages(&line, &self.metrics, receiver, chains, report, sinks),
+            asker.ask_for_all(list.requests()?, turns, pages_put_off),
+            write_pages(&line, &self.metrics, (receiver, put_off), chains, report, sinks),
         );
         let verdict = written.and_then(|(duplicate_count, tally)| {
             report.pages.duplicate = duplicate_count;
@@ -165,16 +202,19 @@ impl Pipeline {
             bytes: raw.bytes(),
         });
         let all_pages_done = Instant::now();
+        let written = Written { rows: table.row_count(), reject_bytes: rejects.written_bytes() };
+        let sequence = order.sequence(written);
         let finished = match verdict {
             Ok(()) => {
                 let footer = Footer::of_run(&self.config, report, &list_digest);
-                table.finish(&mut output, &footer).await.and_then(|stats| check_rows(report, stats))
+                let stats = table.finish(&mut output, sequence.as_ref(), &footer).await;
+                stats.and_then(|stats| check_rows(report, stats))
             }
             Err(error) => Err(error),
         };
         match finished {
             Ok(stats) => {
-                publish_rejects(rejects, report, &output)?;
+                publish_rejects(rejects, sequence.as_ref(), report, &output)?;
                 self.publish(report, &output, stats)?;
                 self.metrics.publish_time.add(all_pages_done.elapsed());
                 Ok(())
@@ -183,7 +223,7 @@ impl Pipeline {
             Err(error) if error.kind() == ErrorKind::Storage => Err(error),
             Err(error) => {
                 // The first error is the one to report.
-                if let Err(second) = publish_rejects(rejects, report, &output) {
+                if let Err(second) = publish_rejects(rejects, sequence.as_ref(), report, &output) {
                     report.hints.push(format!("the rejects file is not there: {}", second.one_line()));
                 }
                 Err(error)
@@ -331,8 +371,13 @@ fn tell_of_replay(report: &mut Report, run: &KeptRun, folder: &Path) {
 }
 
 /// The rejects file is about this run, whether the run publishes or not.
-fn publish_rejects(rejects: RejectsWriter, report: &mut Report, output: &LocalOutput) -> Result<()> {
-    let rejects = rejects.finish()?;
+fn publish_rejects(
+    rejects: RejectsWriter,
+    sequence: Option<&Sequence>,
+    report: &mut Report,
+    output: &LocalOutput,
+) -> Result<()> {
+    let rejects = rejects.finish(output, sequence)?;
     output.publish_rejects(rejects.as_deref())?;
     report.rejects = rejects.map(|_| output.rejects().display().to_string());
     Ok(())
@@ -347,88 +392,43 @@ fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<Table
     Err(Error::defect(message))
 }
 
-/// Starts a task for every page, in page order: those of the list, then those that the pages before tell of. Returns how
-/// many URLs were listed twice.
-async fn ask_for_pages(
-    line: &Arc<Line>,
-    mut requests: PageRequests,
-    mut turns: mpsc::UnboundedReceiver<Turn>,
-    pagination: &PaginationConfig,
-    queue: mpsc::Sender<QueuedPage>,
-) -> Result<u64> {
-    // Pages of which it is not known yet what follows.
-    let mut open_count = 0_u64;
-    for request in requests.by_ref() {
-        let request = request?;
-        let chain = Chains::begin(pagination, &request);
-        open_count += 1;
-        if ask_for_page(line, request, chain, &queue).await.is_err() {
-            // The writer stopped; its error is the one to report.
-            return Ok(requests.duplicates());
-        }
-    }
-    while pagination.is_on()
-        && open_count > 0
-        && let Some(turn) = turns.recv().await
-    {
-        open_count -= 1;
-        let Turn::Next(next) = turn else { continue };
-        let Some(request) = requests.follow(next.line, next.page, next.url, next.chain.ask.clone()) else {
-            continue;
-        };
-        open_count += 1;
-        if ask_for_page(line, request, Some(next.chain), &queue).await.is_err() {
-            break;
-        }
-    }
-    Ok(requests.duplicates())
-}
-
-/// Starts the task of a page.
-async fn ask_for_page(
-    line: &Arc<Line>,
-    request: PageRequest,
-    chain: Option<OpenChain>,
-    queue: &mpsc::Sender<QueuedPage>,
-) -> Result<(), mpsc::error::SendError<QueuedPage>> {
-    // Both are had in page order: whatever this page waits for, all earlier pages have theirs and go on,
-    // so they are written and give theirs back.
-    line.go_ahead().await;
-    let permit = line.permit().await;
-    let reservation = line.budget.reserve(request.id.ordinal).await;
-    let (sender, steps) = mpsc::channel(line.steps_max());
-    let (id, shown) = (request.id, Arc::clone(&request.shown));
-    let life = Arc::clone(line).life_of_a_page(request, permit, reservation, sender);
-    let task = AbortOnDropHandle::new(tokio::spawn(life));
-    queue.send(QueuedPage { id, shown, chain, task, steps }).await
-}
-
-/// Takes the pages in their order and writes what they came to.
+/// Takes the pages as they stand in the line and writes what they came to.
 async fn write_pages(
     line: &Line,
     metrics: &Metrics,
-    mut queue: mpsc::Receiver<QueuedPage>,
+    (mut queue, put_off): (mpsc::Receiver<QueuedPage>, mpsc::UnboundedSender<QueuedPage>),
     chains: Chains,
     report: &mut Report,
     mut sinks: Sinks<'_>,
 ) -> Result<Tally> {
     let mut tally = Tally::new(line.transform().rejects_raw);
     while let Some(mut page) = queue.recv().await {
-        line.budget.advance_head(page.id.ordinal);
+        line.budget.advance_head(page.turn);
         let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
         let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
-        let taken = take_page(line, page, &mut intake, &mut sinks).await?;
-        let taken = taken.and_then(|end| match chains.check_is_new(&mut chain, &end) {
-            Ok(()) => Ok(end),
-            Err(fault) => {
-                // It is one that has been: replayed, its records would be there twice.
-                intake.kept = None;
-                Err(fault)
+        let taken = match take_page(line, &mut page, &mut intake, &mut sinks).await? {
+            Taken::PutOff => {
+                tracing::info!(page = %id, url = %shown, "page must wait long; others go first");
+                report.pages.deferred += 1;
+                sinks.order.put_off(id.ordinal);
+                // Nobody listens where a run is stopped.
+                drop(put_off.send(QueuedPage { chain, ..page }));
+                continue;
             }
-        });
+            Taken::Ended(Err(fault)) => Err(fault),
+            Taken::Ended(Ok(end)) => match chains.check_is_new(&mut chain, &end) {
+                Ok(()) => Ok(end),
+                Err(fault) => {
+                    // It is one that has been: replayed, its records would be there twice.
+                    intake.kept = None;
+                    Err(fault)
+                }
+            },
+        };
         if let (Some(raw), Some(kept)) = (&mut sinks.raw, intake.kept.take()) {
             raw.push(*kept)?;
         }
+        sinks.begin_page(id);
         match taken {
             Ok(end) => {
                 tally.count_page(report, id, &intake.counts);
@@ -443,6 +443,9 @@ async fn write_pages(
                         let (next, fault) = *broken;
                         report.pages.listed += 1;
                         metrics.pages_listed.add(1);
+                        // It is known now, and belongs behind those of other chains.
+                        sinks.order.put_off(next.ordinal);
+                        sinks.begin_page(next);
                         fail_page(&mut tally, report, &mut sinks, next, &shown, &fault)?;
                         metrics.pages_done.add(1);
                     }
@@ -462,11 +465,16 @@ async fn write_pages(
 /// Takes all that becomes of a page: what it tells of the next one, or its fault.
 async fn take_page(
     line: &Line,
-    mut page: QueuedPage,
+    page: &mut QueuedPage,
     intake: &mut Intake,
     sinks: &mut Sinks<'_>,
-) -> Result<Result<PageEnd, PageFault>> {
-    while let Some(step) = page.steps.recv().await {
+) -> Result<Taken> {
+    loop {
+        let step = match wait_for_step(line, page, intake.is_empty()).await {
+            Ok(Some(step)) => step,
+            Ok(None) => break,
+            Err(PutOff) => return Ok(Taken::PutOff),
+        };
         match step {
             Step::Chunk(Decoding { decoded, reservation }) => {
                 let mut decoded = decoded.await?;
@@ -477,15 +485,37 @@ async fn take_page(
                 drop(reservation);
             }
             Step::Void => intake.forget(sinks.output).await?,
-            Step::End(ended) => return intake.end(ended),
+            Step::End(ended) => return intake.end(ended).map(Taken::Ended),
             Step::Failed(fault, kept) => {
                 intake.kept = kept;
-                return Ok(Err(fault));
+                return Ok(Taken::Ended(Err(fault)));
             }
         }
     }
-    page.task.await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
+    (&mut page.task).await.map_err(|error| Error::failed("a page's task stopped").because(error))??;
     Err(Error::defect("a page's task ended without saying how"))
+}
+
+/// Waits for the next step of the page that the writer waits for, and puts the page off where that takes long and it
+/// `may_be_put_off`.
+async fn wait_for_step(
+    line: &Line,
+    page: &mut QueuedPage,
+    may_be_put_off: bool,
+) -> Result<Option<Step>, PutOff> {
+    loop {
+        if let Ok(step) = page.steps.try_recv() {
+            return Ok(Some(step));
+        }
+        if line.put_off(&page.ticket, may_be_put_off) {
+            return Err(PutOff);
+        }
+        tokio::select! {
+            biased;
+            step = page.steps.recv() => return Ok(step),
+            () = tokio::time::sleep(LATENESS_LOOK_INTERVAL) => {}
+        }
+    }
 }
 
 fn fail_page(

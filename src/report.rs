@@ -369,6 +369,13 @@ impl Report {
             grouped(pages.duplicate),
             grouped(pages.left)
         )?;
+        if pages.deferred > 0 {
+            let deferred = grouped(pages.deferred);
+            writeln!(
+                out,
+                "           {deferred} of them deferred: they had to wait long, and others went first"
+            )?;
+        }
         let [seen, kept, rejected] = [records.seen, records.kept, records.rejected].map(grouped);
         if self.has_filter {
             let [filtered, written] = [records.filtered, records.written].map(grouped);

@@ -41,7 +41,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("sha2", &["digest.rs"]),
     ("simdutf8", &["transform/records.rs"]),
     ("statrs", &["transform/features/moments.rs"]),
-    ("tokio_util", &["pipeline.rs"]),
+    ("tokio_util", &["pipeline.rs", "pipeline/asker.rs"]),
     ("toml", &["cli/requests.rs", "schema/schema_file.rs"]),
     ("tracing_subscriber", &["process.rs"]),
     ("zstd", &["fetch/decompress.rs"]),

@@ -44,6 +44,8 @@ mod projection;
 mod provenance;
 #[path = "cli/publish.rs"]
 mod publish;
+#[path = "cli/put_off.rs"]
+mod put_off;
 #[path = "cli/raw.rs"]
 mod raw;
 #[path = "cli/records.rs"]

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::backlog::Backlog;
@@ -136,20 +135,11 @@ pub(super) struct Incoming {
     raw: Option<RawObject>,
     /// How the source ended, once it has.
     end: Option<Result<(), AttemptFault>>,
-    /// The leave to use the network, given back as soon as nothing more is expected from it.
-    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Incoming {
-    pub(super) fn new(
-        source: Source,
-        backlog: Backlog,
-        raw: Option<RawObject>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        // A file is no business of the network's.
-        let permit = permit.filter(|_| matches!(source, Source::Http(_)));
-        Self { source, received_bytes: 0, backlog, raw, end: None, permit }
+    pub(super) fn new(source: Source, backlog: Backlog, raw: Option<RawObject>) -> Self {
+        Self { source, received_bytes: 0, backlog, raw, end: None }
     }
 
     async fn next(&mut self) -> Fetch<Option<Bytes>> {
@@ -181,7 +171,6 @@ impl Incoming {
         }
         if let Ok(None) | Err(_) = received {
             self.end = Some(received.clone().map(|_| ()));
-            self.permit = None;
         }
         received
     }

@@ -7,7 +7,7 @@
 mod http_body;
 
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
@@ -17,7 +17,7 @@ use reqwest::{
     Certificate, Client, Error as NetworkError, Identity, NoProxy, Proxy, RequestBuilder, Response,
     StatusCode, Version,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::answer;
@@ -31,6 +31,7 @@ use super::paginate::next_link;
 use super::redirect::{Hop, is_redirect};
 use super::resume;
 use super::retry::{Again, AttemptFault, Attempts, classify, parse_retry_after};
+use super::waiting::{Phase, Waiting};
 use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
 use crate::error::{Error, Result as RunResult};
@@ -44,6 +45,8 @@ pub(super) use http_body::HttpBody;
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
 /// A login and a few moves of an API; more is a loop or a maze.
 const REDIRECT_COUNT_MAX: usize = 10;
+/// How often it is looked whether a request is left behind.
+const LATE_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Bytes of one HTTP/2 stream on their way: 20 MB/s at 50 ms.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
@@ -127,7 +130,7 @@ impl HttpClient {
         };
         let body = HttpBody {
             expected_bytes: response.content_length(),
-            rest: self.rest(hop, ask, &response, attempts.ordinal()),
+            rest: self.rest(hop, ask, &response, attempts.waiting()),
             broke_off: None,
             response,
             leave: Some(leave),
@@ -244,22 +247,12 @@ impl HttpClient {
     ) -> Result<Exchange, AttemptFault> {
         let leave = self.stand_in_line(url, attempts).await?;
         self.metrics.requests_sent.add(1);
-        let silence_max = self.config.read_timeout;
-        let sent = attempts.deadline().within(timeout(silence_max, request.send()));
-        let response = match sent.await? {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                if error.is_timeout() {
-                    leave.timed_out();
-                }
-                return Err(self.send_fault(error));
-            }
-            Err(_) => {
-                leave.timed_out();
-                let reason = format!("no answer within {} s (--read-timeout)", silence_max.as_secs_f64());
-                return Err(AttemptFault::new(reason, Again::Soon));
-            }
-        };
+        if attempts.note_sent() {
+            self.metrics.requests_retried.add(1);
+        }
+        let answer = self.wait_for_answer(request, &leave, attempts);
+        let response = attempts.deadline().within(answer).await??;
+        attempts.waiting().enter(Phase::Moving);
         attempts.note_answer();
         self.metrics.count_status(response.status().as_u16());
         let notice = notice(&response);
@@ -270,8 +263,76 @@ impl HttpClient {
         Ok(Exchange { response, leave, notice, is_of_crowd })
     }
 
+    /// Waits for the head of an answer, as long as it may take: for `--read-timeout`, in two requests where others are
+    /// answered meanwhile.
+    async fn wait_for_answer(
+        &self,
+        request: RequestBuilder,
+        leave: &Leave,
+        attempts: &Attempts<'_>,
+    ) -> Result<Response, AttemptFault> {
+        let silence_max = attempts.silence_left(self.config.read_timeout);
+        let is_asked_again = attempts.is_asked_again();
+        let end = leave.sent_at() + silence_max;
+        let mut answer = std::pin::pin!(request.send());
+        let is_in_vain = loop {
+            // What is usual may become known, and others may be answered, while this one is waited for.
+            let is_late = leave.patience().is_some_and(|patience| leave.sent_at().elapsed() >= patience);
+            if is_late && is_asked_again && leave.is_again_in_vain() {
+                break true;
+            }
+            if is_late && !is_asked_again && leave.is_left_behind() {
+                let silence = leave.sent_at().elapsed();
+                let reason =
+                    format!("no answer within {:.1} s, while others were answered", silence.as_secs_f64());
+                return Err(AttemptFault::new(reason, Again::Last(silence)));
+            }
+            let look = (Instant::now() + LATE_LOOK_INTERVAL).min(end);
+            match timeout_at(look, answer.as_mut()).await {
+                Ok(Ok(response)) => {
+                    if is_asked_again {
+                        leave.ended_again(true);
+                    }
+                    return Ok(response);
+                }
+                Ok(Err(error)) => {
+                    if error.is_timeout() {
+                        leave.timed_out();
+                    }
+                    leave.failed();
+                    return Err(self.send_fault(error));
+                }
+                Err(_) if look >= end => break false,
+                Err(_) => {}
+            }
+        };
+        let seconds = self.config.read_timeout.as_secs_f64();
+        if !is_asked_again {
+            leave.timed_out();
+            leave.failed();
+            let reason = format!("no answer within {seconds} s (--read-timeout)");
+            return Err(AttemptFault::new(reason, Again::Soon));
+        }
+        leave.ended_again(false);
+        let reason = if is_in_vain {
+            let silence = leave.sent_at().elapsed().as_secs_f64();
+            format!(
+                "no answer within {silence:.1} s, nor to others of its host within {seconds} s (--read-timeout)"
+            )
+        } else {
+            format!("no answer within {seconds} s (--read-timeout)")
+        };
+        Err(AttemptFault::new(reason, Again::Never))
+    }
+
     /// How to go on with the body of this answer, should it break off.
-    fn rest(self: &Arc<Self>, hop: Hop, ask: &Ask, response: &Response, ordinal: u64) -> Option<Rest> {
+    fn rest(
+        self: &Arc<Self>,
+        hop: Hop,
+        ask: &Ask,
+        response: &Response,
+        waiting: &Arc<Waiting>,
+    ) -> Option<Rest> {
         let etag = header_text(response, ETAG.as_str());
         let validator = resume::validator(etag, header_text(response, ACCEPT_RANGES.as_str()))?;
         // Another request for a token may be another wait; such a page begins anew.
@@ -284,7 +345,7 @@ impl HttpClient {
             codings: header_text(response, CONTENT_ENCODING.as_str()).map(ToOwned::to_owned),
             hop,
             ask: ask.clone(),
-            ordinal,
+            waiting: Arc::clone(waiting),
             left_count: self.config.retry.retry_count,
         })
     }
@@ -295,7 +356,7 @@ impl HttpClient {
         let validator = HeaderValue::try_from(&rest.validator).ok()?;
         let request = self.request(&rest.hop, &rest.ask, None).ok()?;
         let request = request.header(RANGE, range).header(IF_RANGE, validator);
-        let leave = self.hosts.leave(&rest.hop.url, rest.ordinal).await.ok()?;
+        let leave = self.hosts.leave(&rest.hop.url, &rest.waiting).await.ok()?;
         self.metrics.requests_sent.add(1);
         let response = timeout(self.config.read_timeout, request.send()).await.ok()?.ok()?;
         self.metrics.count_status(response.status().as_u16());
@@ -317,7 +378,8 @@ impl HttpClient {
 
     /// Waits for leave to send a request. The time of a page begins with its first one.
     async fn stand_in_line(&self, url: &Url, attempts: &mut Attempts<'_>) -> Result<Leave, AttemptFault> {
-        let leave = self.hosts.leave(url, attempts.ordinal());
+        let waiting = Arc::clone(attempts.waiting());
+        let leave = self.hosts.leave(url, &waiting);
         let leave = if attempts.are_clocks_started() {
             attempts.deadline().within(leave).await?
         } else {
@@ -325,10 +387,14 @@ impl HttpClient {
             attempts.start_clocks();
             leave
         };
-        leave.map_err(|GivenUp| {
+        leave.map_err(|given_up| {
             let seconds = self.config.retry.retry_max_time.as_secs_f64();
+            let did = match given_up {
+                GivenUp::Refusing => "refused",
+                GivenUp::Silent => "answered none and failed",
+            };
             let reason =
-                format!("not asked for: its host refused every request for {seconds} s (--retry-max-time)");
+                format!("not asked for: its host {did} every request for {seconds} s (--retry-max-time)");
             AttemptFault::new(reason, Again::Never)
         })
     }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::backlog::{Backlog, BacklogRoom};
 use super::body::{Body, FetchError, Incoming, Source};
 use super::client::HttpClient;
 use super::file;
 use super::keep::RawKeeper;
-use super::retry::{AttemptFault, Attempts};
+use super::retry::{Again, AttemptFault, Attempts};
+use super::waiting::{Calm, Phase, Waiting};
 use crate::config::HttpConfig;
 use crate::cpu::CpuPool;
 use crate::error::Result;
@@ -25,6 +26,7 @@ pub struct Fetcher {
     client: Arc<HttpClient>,
     metrics: Arc<Metrics>,
     pool: CpuPool,
+    calm: Calm,
     seed: u64,
 }
 
@@ -56,6 +58,7 @@ impl Fetcher {
             config: config.clone(),
             metrics,
             pool,
+            calm: Calm::default(),
             seed: fastrand::u64(..),
         })
     }
@@ -75,26 +78,33 @@ impl Fetcher {
     }
 
     /// The attempts at a page, none of them begun. The clock of its longest time starts with the first request.
-    pub fn begin<'a>(&'a self, request: &'a PageRequest) -> PageFetch<'a> {
-        let seed = self.seed ^ request.id.ordinal;
-        let attempts = Attempts::new(&self.config.retry, self.config.max_time, request.id, seed);
+    pub fn begin<'a>(&'a self, request: &'a PageRequest, waiting: Arc<Waiting>) -> PageFetch<'a> {
+        let seed = self.seed ^ waiting.turn();
+        let attempts = Attempts::new(&self.config.retry, self.config.max_time, request.id, waiting, seed);
         PageFetch { fetcher: self, request, attempts }
+    }
+
+    /// Says that all pages have been asked for: those that were given up for now are asked for again.
+    pub fn all_are_asked_for(&self) {
+        self.calm.come();
+    }
+
+    /// Says that nobody goes on: those that were given up for now hold up nobody.
+    pub fn nobody_goes_on(&self) {
+        self.calm.call();
     }
 }
 
 impl PageFetch<'_> {
     /// Begins an attempt: asks for the page and reads the head of the answer.
     ///
-    /// `permit` is given back when nothing more is expected from the network. Dropping the future or the body
-    /// ends the request.
+    /// Dropping the future or the body ends the request.
     ///
     /// # Errors
     /// No answer, or one that is no page. The reason holds no URL.
-    pub async fn open(&mut self, permit: Option<OwnedSemaphorePermit>) -> Result<Body, FetchError> {
+    pub async fn open(&mut self) -> Result<Body, FetchError> {
         let Fetcher { config, backlog, raw, client, metrics, pool, .. } = self.fetcher;
-        if self.attempts.begin() > 1 {
-            metrics.requests_retried.add(1);
-        }
+        self.attempts.begin();
         let (head, source) = match &self.request.location {
             Location::Http(url) => client.ask(url, &self.request.ask, &mut self.attempts).await?,
             Location::File(path) => {
@@ -109,7 +119,7 @@ impl PageFetch<'_> {
             }
         };
         let raw = raw.as_ref().map(RawKeeper::begin).transpose()?;
-        let incoming = Incoming::new(source, Backlog::new(backlog.clone()), raw, permit);
+        let incoming = Incoming::new(source, Backlog::new(backlog.clone()), raw);
         Ok(Body::new(head, incoming, config.page_bytes_max, pool.clone(), Arc::clone(metrics)))
     }
 
@@ -137,11 +147,26 @@ impl PageFetch<'_> {
     /// # Errors
     /// There is none: the page failed. Its trace is what `fault` received.
     pub async fn wait_after(&mut self, fault: AttemptFault) -> Result<(), PageFault> {
+        let waiting = Arc::clone(self.attempts.waiting());
+        if let Again::Last(silence) = fault.again {
+            self.attempts.give_up_for_now(silence);
+            waiting.enter(Phase::GivenUpForNow);
+            tokio::select! {
+                () = self.fetcher.calm.wait() => {}
+                () = waiting.urged() => {}
+            }
+            return Ok(());
+        }
         let end = match self.attempts.delay_before_next(&fault) {
-            Ok(delay) => match self.attempts.deadline().within(tokio::time::sleep(delay)).await {
-                Ok(()) => return Ok(()),
-                Err(late) => self.attempts.give_up(&late),
-            },
+            Ok(delay) => {
+                waiting.enter(Phase::Pausing { until: Instant::now() + delay });
+                let slept = self.attempts.deadline().within(tokio::time::sleep(delay)).await;
+                waiting.enter(Phase::Moving);
+                match slept {
+                    Ok(()) => return Ok(()),
+                    Err(late) => self.attempts.give_up(&late),
+                }
+            }
             Err(end) => end,
         };
         let received = (!fault.received.is_empty()).then(|| Received::of(&fault.received));

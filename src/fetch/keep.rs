@@ -39,6 +39,7 @@ impl RawKeeper {
         Ok(Some(KeptPage {
             url: request.shown.to_string(),
             url_sha256: request.location.sha256(),
+            ordinal: request.id.ordinal,
             line: request.id.line,
             page: request.id.page,
             fetched_at: now_rfc3339(),

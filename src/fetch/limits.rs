@@ -5,24 +5,32 @@
 //! that the host asked for is on, and `--rate` has a turn. Who stands in line holds no connection and no buffer.
 //!
 //! What a host asks for holds for all of its pages, and once: requests that were in flight when it asked to wait tell
-//! nothing new. A host that served nobody for as long as a page may be tried again is given up for the run.
+//! nothing new. A host that served nobody, or answered nobody, for as long as a page may be tried again is given up for
+//! the run.
+//!
+//! A request that is left behind, without a byte while others are answered, is given up for now: it holds a place that
+//! others could use. Its page is asked for again once nobody else is (see [`Calm`](super::waiting::Calm)).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use url::{Origin, Url};
 
+use super::latency::{LATE_MIN, Latencies};
 use super::level::{Level, Sign};
 use super::rate::Pace;
+use super::waiting::{Phase, Waiting};
 use crate::config::HttpConfig;
 use crate::metrics::Metrics;
 
 /// Hosts of which more is kept than what goes on there: those of usual lists. Beyond, what was learnt of a host
 /// is forgotten as soon as nothing goes on.
 const HOSTS_KEPT_MAX: usize = 256;
+/// Pages that were asked for again, and again without an answer, until it is clear that this host stays silent.
+const SILENT_AGAIN_MIN: u32 = 8;
 
 /// The lines in front of all hosts.
 #[derive(Debug)]
@@ -30,6 +38,10 @@ pub(super) struct Hosts {
     config: HttpConfig,
     metrics: Arc<Metrics>,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
+    /// Leave to have a request in flight, wherever to.
+    requests: Arc<Semaphore>,
+    /// Of all hosts.
+    latencies: Arc<Mutex<Latencies>>,
 }
 
 /// What an answer says beside its page.
@@ -41,25 +53,35 @@ pub(super) struct Notice {
     pub(super) pause: Option<Duration>,
 }
 
-/// The host is given up.
-#[derive(Debug)]
-pub(super) struct GivenUp;
+/// Why a host is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// It refused every request.
+    Refusing,
+    /// It answered none.
+    Silent,
+}
 
 /// Leave to have a request in flight, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Leave {
     host: Arc<Host>,
     sent_at: Instant,
+    /// Answers of the host until then.
+    answer_count: u64,
+    _request: Option<OwnedSemaphorePermit>,
 }
 
+/// A host, as far as requests to it go.
 #[derive(Debug)]
-struct Host {
+pub(super) struct Host {
     retry_max_time: Duration,
     metrics: Arc<Metrics>,
     line: Mutex<Line>,
+    latencies_of_all: Arc<Mutex<Latencies>>,
 }
 
-/// A place in a line: by the ordinal of the page, then by who came first.
+/// A place in a line: by the turn of the page, then by who came first.
 type Place = (u64, u64);
 
 #[derive(Debug)]
@@ -76,7 +98,15 @@ struct Line {
     refused_at: Option<Instant>,
     /// When the first request was refused of those since the last good answer.
     refusing_since: Option<Instant>,
-    is_given_up: bool,
+    /// When the first request failed, without an answer, of those since the last answer.
+    failing_since: Option<Instant>,
+    /// Since when requests in flight wait for an answer, whichever it is.
+    quiet_since: Option<Instant>,
+    latencies: Latencies,
+    answer_count: u64,
+    /// Pages in vain asked for again, until one is answered.
+    silent_again_count: u32,
+    given_up: Option<GivenUp>,
     /// Until when forgetting this host could do harm.
     busy_until: Instant,
 }
@@ -93,7 +123,7 @@ enum Turn {
     /// Look again then, or when called.
     At(Instant),
     WhenCalled,
-    Never,
+    Never(GivenUp),
 }
 
 /// Somebody who stands in line, and leaves it when dropped.
@@ -104,21 +134,26 @@ struct Waiter<'a> {
 
 impl Hosts {
     pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>) -> Self {
-        Self { config, metrics, hosts: Mutex::default() }
+        let requests = Arc::new(Semaphore::new(config.concurrency));
+        Self { config, metrics, hosts: Mutex::default(), requests, latencies: Arc::default() }
     }
 
-    /// Waits for leave to ask the host of `url` for the page with this ordinal.
+    /// Waits for leave to ask the host of `url` for a page.
     ///
     /// Dropping the future gives the place in the line up.
-    pub(super) async fn leave(&self, url: &Url, ordinal: u64) -> Result<Leave, GivenUp> {
+    pub(super) async fn leave(&self, url: &Url, page: &Waiting) -> Result<Leave, GivenUp> {
         let host = self.host(url.origin());
-        let (place, called) = host.line().join(ordinal);
+        let (place, called) = host.line().join(page.turn());
+        page.enter(Phase::Standing(Arc::clone(&host)));
         let waiter = Waiter { host: &host, place };
         loop {
             let turn = host.line().turn(place, &host.metrics);
             match turn {
                 Turn::Go => break,
-                Turn::Never => return Err(GivenUp),
+                Turn::Never(given_up) => {
+                    page.enter(Phase::Moving);
+                    return Err(given_up);
+                }
                 Turn::WhenCalled => called.notified().await,
                 Turn::At(time) => tokio::select! {
                     biased;
@@ -129,7 +164,19 @@ impl Hosts {
             }
         }
         drop(waiter);
-        Ok(Leave { host, sent_at: Instant::now() })
+        let mut leave = Leave { host, sent_at: Instant::now(), answer_count: 0, _request: None };
+        // Pages that wait for their turn may hold all of them, so the one that the writer waits for goes on without.
+        leave._request = tokio::select! {
+            biased;
+            request = Arc::clone(&self.requests).acquire_owned() => {
+                Some(request.expect("the semaphore of the requests is never closed"))
+            }
+            () = page.urged() => None,
+        };
+        leave.sent_at = Instant::now();
+        leave.answer_count = leave.host.line().answer_count;
+        page.enter(Phase::Sent { host: Arc::clone(&leave.host), at: leave.sent_at });
+        Ok(leave)
     }
 
     fn host(&self, origin: Origin) -> Arc<Host> {
@@ -142,6 +189,7 @@ impl Hosts {
                 retry_max_time: self.config.retry.retry_max_time,
                 metrics: Arc::clone(&self.metrics),
                 line: Mutex::new(Line::new(&self.config)),
+                latencies_of_all: Arc::clone(&self.latencies),
             })
         });
         Arc::clone(host)
@@ -153,14 +201,17 @@ impl Leave {
     /// flight: the first of them has told all there is to tell.
     pub(super) fn answered(&self, notice: Notice) -> bool {
         let retry_max_time = self.host.retry_max_time;
+        let latency = self.sent_at.elapsed();
         let mut line = self.host.line();
+        line.answered();
         let pause = notice.pause.map(|asked| asked.min(retry_max_time));
         if let Some(asked) = pause {
             line.pause(self.sent_at, asked);
         }
         let is_of_crowd = match notice.sign {
             None => {
-                line.served(self.sent_at);
+                line.served(self.sent_at, latency);
+                self.host.latencies_of_all().add(latency);
                 false
             }
             Some(sign) => {
@@ -172,9 +223,46 @@ impl Leave {
         is_of_crowd
     }
 
-    /// Takes account of a request without an answer for as long as one is waited for.
+    /// Takes account of a request, or a body, without a byte for as long as one is waited for.
     pub(super) fn timed_out(&self) {
         self.host.line().level.refused(self.sent_at, Sign::Vague, Duration::ZERO);
+    }
+
+    /// Takes account of a request that came to nothing: no connection, no answer.
+    pub(super) fn failed(&self) {
+        self.host.line().failed(self.sent_at, self.host.retry_max_time);
+    }
+
+    /// When the request was sent.
+    pub(super) fn sent_at(&self) -> Instant {
+        self.sent_at
+    }
+
+    /// How long the host usually takes at most, as far as that is known.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.host.line().latencies.patience()
+    }
+
+    /// Whether others have been answered instead, and lately: a host that stays silent to all leaves nobody behind.
+    pub(super) fn is_left_behind(&self) -> bool {
+        let line = self.host.line();
+        let is_quiet = line
+            .latencies
+            .patience()
+            .zip(line.quiet_since)
+            .is_none_or(|(patience, quiet_since)| quiet_since.elapsed() >= patience);
+        line.answer_count > self.answer_count && !is_quiet
+    }
+
+    /// Whether pages of this host that are asked for again stay without an answer.
+    pub(super) fn is_again_in_vain(&self) -> bool {
+        self.host.line().silent_again_count >= SILENT_AGAIN_MIN
+    }
+
+    /// Takes account of a page that was asked for again after it had been given up for now.
+    pub(super) fn ended_again(&self, is_answered: bool) {
+        let mut line = self.host.line();
+        line.silent_again_count = if is_answered { 0 } else { line.silent_again_count + 1 };
     }
 }
 
@@ -182,6 +270,9 @@ impl Drop for Leave {
     fn drop(&mut self) {
         let mut line = self.host.line();
         line.in_flight -= 1;
+        if line.in_flight == 0 {
+            line.quiet_since = None;
+        }
         line.call_next();
     }
 }
@@ -195,6 +286,27 @@ impl Drop for Waiter<'_> {
 }
 
 impl Host {
+    /// Whether who stands in its line must wait long: for the end of a pause, or for answers that don't come.
+    pub(super) fn is_stuck(&self) -> bool {
+        let patience = self.patience();
+        let line = self.line();
+        let is_paused = line.pause.is_some_and(|pause| pause.end() > Instant::now() + LATE_MIN);
+        is_paused
+            || patience
+                .zip(line.quiet_since)
+                .is_some_and(|(patience, quiet_since)| quiet_since.elapsed() >= patience)
+    }
+
+    /// How long answers usually take at most: its own or, while that is not known, those of all hosts.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let own = self.line().latencies.patience();
+        own.or_else(|| self.latencies_of_all().patience())
+    }
+
+    fn latencies_of_all(&self) -> MutexGuard<'_, Latencies> {
+        self.latencies_of_all.lock().expect("nobody panics while holding it")
+    }
+
     fn line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().expect("nobody panics while holding it")
     }
@@ -216,22 +328,27 @@ impl Line {
             standing_since: None,
             refused_at: None,
             refusing_since: None,
-            is_given_up: false,
+            failing_since: None,
+            quiet_since: None,
+            latencies: Latencies::default(),
+            answer_count: 0,
+            silent_again_count: 0,
+            given_up: None,
             busy_until: Instant::now(),
         }
     }
 
-    fn join(&mut self, ordinal: u64) -> (Place, Arc<Notify>) {
+    fn join(&mut self, turn: u64) -> (Place, Arc<Notify>) {
         self.arrival_count += 1;
-        let place = (ordinal, self.arrival_count);
+        let place = (turn, self.arrival_count);
         let called = Arc::new(Notify::new());
         self.waiting.insert(place, Arc::clone(&called));
         (place, called)
     }
 
     fn turn(&mut self, place: Place, metrics: &Metrics) -> Turn {
-        if self.is_given_up {
-            return Turn::Never;
+        if let Some(given_up) = self.given_up {
+            return Turn::Never(given_up);
         }
         let is_first = self.waiting.first_key_value().is_some_and(|(first, _)| *first == place);
         if !is_first || self.in_flight >= self.level.size() {
@@ -252,21 +369,40 @@ impl Line {
             self.busy_until = self.busy_until.max(now + pace.interval());
         }
         self.in_flight += 1;
+        self.quiet_since.get_or_insert(now);
         self.level.sent(self.in_flight);
         Turn::Go
     }
 
-    fn served(&mut self, sent_at: Instant) {
+    fn answered(&mut self) {
+        self.answer_count += 1;
+        self.failing_since = None;
+        self.quiet_since = Some(Instant::now());
+    }
+
+    fn served(&mut self, sent_at: Instant, latency: Duration) {
         self.refusing_since = None;
-        self.level.answered(sent_at, sent_at.elapsed());
+        self.latencies.add(latency);
+        self.level.answered(sent_at, latency);
+    }
+
+    fn failed(&mut self, sent_at: Instant, retry_max_time: Duration) {
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= retry_max_time && sent_at > since {
+            self.give_up(GivenUp::Silent);
+        }
+    }
+
+    fn give_up(&mut self, why: GivenUp) {
+        self.given_up = Some(why);
+        self.waiting.values().for_each(|called| called.notify_one());
     }
 
     /// Whether another was refused while this one was in flight.
     fn refused(&mut self, sent_at: Instant, retry_max_time: Duration) -> bool {
         let since = *self.refusing_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= retry_max_time && sent_at > since {
-            self.is_given_up = true;
-            self.waiting.values().for_each(|called| called.notify_one());
+            self.give_up(GivenUp::Refusing);
         }
         let is_of_crowd = self.refused_at.is_some_and(|refused_at| sent_at <= refused_at);
         if !is_of_crowd {
@@ -286,7 +422,7 @@ impl Line {
     }
 
     fn is_worth_keeping(&self) -> bool {
-        self.is_given_up || self.busy_until > Instant::now()
+        self.given_up.is_some() || self.busy_until > Instant::now()
     }
 
     fn call_next(&self) {

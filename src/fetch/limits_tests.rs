@@ -74,7 +74,7 @@ async fn send_pages(config: HttpConfig, page_count: u64, latency: Duration, mann
             let mut random = fastrand::Rng::with_seed(seed);
             while let Some(ordinal) = { next.lock().unwrap().next() } {
                 loop {
-                    let leave = hosts.leave(&url(), ordinal).await.unwrap();
+                    let leave = hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap();
                     let busy = busy_count.fetch_add(1, Ordering::Relaxed) + 1;
                     outcome.lock().unwrap().in_flight.push(busy);
                     let is_refused = match manner {
@@ -164,9 +164,9 @@ async fn fixed_number_stays_whatever_the_host_says() {
     for _ in 0..5 {
         let mut leaves = Vec::new();
         for ordinal in 0..3 {
-            leaves.push(hosts.leave(&url(), ordinal).await.unwrap());
+            leaves.push(hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap());
         }
-        let fourth = tokio::time::timeout(millis(1), hosts.leave(&url(), 3)).await;
+        let fourth = tokio::time::timeout(millis(1), hosts.leave(&url(), &Waiting::new(3))).await;
         assert!(fourth.is_err(), "a fourth");
         for leave in leaves {
             leave.answered(REFUSED);
@@ -180,7 +180,7 @@ async fn pause_that_a_host_asks_for_holds_for_all_of_its_pages_and_once() {
     let began = Instant::now();
     let mut leaves = Vec::new();
     for ordinal in 0..16 {
-        leaves.push(hosts.leave(&url(), ordinal).await.unwrap());
+        leaves.push(hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap());
     }
     for (place, leave) in leaves.drain(..).enumerate() {
         sleep(millis(10)).await;
@@ -188,16 +188,16 @@ async fn pause_that_a_host_asks_for_holds_for_all_of_its_pages_and_once() {
         assert_eq!(is_of_crowd, place > 0, "the first of them tells");
     }
     let other = Url::parse("http://host:81/page").unwrap();
-    drop(hosts.leave(&other, 99).await.unwrap());
+    drop(hosts.leave(&other, &Waiting::new(99)).await.unwrap());
     assert_eq!(began.elapsed(), millis(160), "another host goes on");
 
     // The level was cut once, so that half of the sixteen may be in flight.
     for ordinal in 0..8 {
-        leaves.push(hosts.leave(&url(), ordinal).await.unwrap());
+        leaves.push(hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap());
     }
     let resumed = began.elapsed();
     assert!((2010..2013).contains(&resumed.as_millis()), "two seconds from the first refusal: {resumed:?}");
-    assert!(tokio::time::timeout(millis(1), hosts.leave(&url(), 8)).await.is_err(), "a ninth");
+    assert!(tokio::time::timeout(millis(1), hosts.leave(&url(), &Waiting::new(8))).await.is_err(), "a ninth");
     assert_eq!(hosts.metrics.hosts_paused_ms.get() / 10, 185, "pages waited from 0.16 s to 2.01 s");
 }
 
@@ -205,12 +205,12 @@ async fn pause_that_a_host_asks_for_holds_for_all_of_its_pages_and_once() {
 async fn used_up_quota_of_a_good_answer_is_a_pause_and_no_cut() {
     let hosts = hosts(HttpConfig::default());
     let began = Instant::now();
-    let leave = hosts.leave(&url(), 0).await.unwrap();
+    let leave = hosts.leave(&url(), &Waiting::new(0)).await.unwrap();
     leave.answered(Notice { pause: Some(Duration::from_secs(30)), ..SERVED });
     drop(leave);
     let mut leaves = Vec::new();
     for ordinal in 1..17 {
-        leaves.push(hosts.leave(&url(), ordinal).await.unwrap());
+        leaves.push(hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap());
     }
     assert_eq!(began.elapsed().as_secs(), 30);
 }
@@ -219,8 +219,8 @@ async fn used_up_quota_of_a_good_answer_is_a_pause_and_no_cut() {
 async fn pause_is_no_longer_than_a_page_may_be_tried_again() {
     let hosts = hosts(HttpConfig::default());
     let began = Instant::now();
-    hosts.leave(&url(), 0).await.unwrap().answered(refused_for(Duration::from_secs(1 << 30)));
-    drop(hosts.leave(&url(), 1).await.unwrap());
+    hosts.leave(&url(), &Waiting::new(0)).await.unwrap().answered(refused_for(Duration::from_secs(1 << 30)));
+    drop(hosts.leave(&url(), &Waiting::new(1)).await.unwrap());
     assert_eq!(began.elapsed().as_secs(), RETRY_MAX_TIME.as_secs());
 }
 
@@ -233,7 +233,7 @@ async fn host_that_serves_nobody_for_that_long_is_given_up_for_all_who_wait() {
     for ordinal in 0..100 {
         let (hosts, given_up_count) = (Arc::clone(&hosts), Arc::clone(&given_up_count));
         tasks.spawn(async move {
-            while let Ok(leave) = hosts.leave(&url(), ordinal).await {
+            while let Ok(leave) = hosts.leave(&url(), &Waiting::new(ordinal)).await {
                 sleep(millis(50)).await;
                 leave.answered(refused_for(Duration::from_secs(60)));
             }
@@ -250,7 +250,7 @@ async fn host_that_serves_nobody_for_that_long_is_given_up_for_all_who_wait() {
 async fn host_that_serves_somebody_now_and_then_is_not_given_up() {
     let hosts = hosts(HttpConfig::default());
     for round in 0..20 {
-        let leave = hosts.leave(&url(), 0).await.unwrap();
+        let leave = hosts.leave(&url(), &Waiting::new(0)).await.unwrap();
         leave.answered(if round % 4 == 3 { SERVED } else { refused_for(Duration::from_secs(90)) });
     }
 }
@@ -260,13 +260,13 @@ async fn earliest_page_goes_first() {
     let rate = Some(Rate { interval: millis(100) });
     for (concurrency_per_host, rate) in [(Some(1), None), (None, rate)] {
         let hosts = hosts(HttpConfig { concurrency_per_host, rate, ..HttpConfig::default() });
-        let leave = hosts.leave(&url(), 0).await.unwrap();
+        let leave = hosts.leave(&url(), &Waiting::new(0)).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
         for ordinal in [5, 3, 9, 1, 7] {
             let (hosts, order) = (Arc::clone(&hosts), Arc::clone(&order));
             tasks.spawn(async move {
-                let _leave = hosts.leave(&url(), ordinal).await.unwrap();
+                let _leave = hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap();
                 order.lock().unwrap().push(ordinal);
             });
         }
@@ -280,19 +280,19 @@ async fn earliest_page_goes_first() {
 #[tokio::test(start_paused = true)]
 async fn page_that_is_given_up_leaves_the_line_and_what_it_had() {
     let hosts = hosts(HttpConfig { concurrency_per_host: Some(1), ..HttpConfig::default() });
-    let leave = hosts.leave(&url(), 0).await.unwrap();
+    let leave = hosts.leave(&url(), &Waiting::new(0)).await.unwrap();
     let second_had_leave = Arc::new(AtomicBool::new(false));
     let second = tokio::spawn({
         let (hosts, had_leave) = (Arc::clone(&hosts), Arc::clone(&second_had_leave));
         async move {
-            let _leave = hosts.leave(&url(), 1).await.unwrap();
+            let _leave = hosts.leave(&url(), &Waiting::new(1)).await.unwrap();
             had_leave.store(true, Ordering::Relaxed);
             std::future::pending::<()>().await;
         }
     });
     let mut third = tokio::spawn({
         let hosts = Arc::clone(&hosts);
-        async move { drop(hosts.leave(&url(), 2).await.unwrap()) }
+        async move { drop(hosts.leave(&url(), &Waiting::new(2)).await.unwrap()) }
     });
     sleep(millis(1)).await;
     drop(leave);
@@ -301,10 +301,10 @@ async fn page_that_is_given_up_leaves_the_line_and_what_it_had() {
     second.abort();
     third.await.unwrap();
 
-    let leave = hosts.leave(&url(), 3).await.unwrap();
-    assert!(tokio::time::timeout(millis(1), hosts.leave(&url(), 4)).await.is_err());
+    let leave = hosts.leave(&url(), &Waiting::new(3)).await.unwrap();
+    assert!(tokio::time::timeout(millis(1), hosts.leave(&url(), &Waiting::new(4))).await.is_err());
     drop(leave);
-    drop(hosts.leave(&url(), 5).await.unwrap());
+    drop(hosts.leave(&url(), &Waiting::new(5)).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,12 +312,16 @@ async fn timeouts_and_vague_refusals_lower_the_level_but_not_far() {
     let hosts = hosts(HttpConfig::default());
     for _ in 0..20 {
         sleep(millis(1)).await;
-        hosts.leave(&url(), 0).await.unwrap().timed_out();
+        hosts.leave(&url(), &Waiting::new(0)).await.unwrap().timed_out();
         sleep(millis(1)).await;
-        hosts.leave(&url(), 0).await.unwrap().answered(Notice { sign: Some(Sign::Vague), pause: None });
+        hosts
+            .leave(&url(), &Waiting::new(0))
+            .await
+            .unwrap()
+            .answered(Notice { sign: Some(Sign::Vague), pause: None });
     }
     let mut leaves = Vec::new();
-    while let Ok(leave) = tokio::time::timeout(millis(1), hosts.leave(&url(), 0)).await {
+    while let Ok(leave) = tokio::time::timeout(millis(1), hosts.leave(&url(), &Waiting::new(0))).await {
         leaves.push(leave);
     }
     assert_eq!(leaves.len(), 8);
@@ -329,8 +333,8 @@ async fn rate_is_that_of_one_host() {
     let hosts = hosts(HttpConfig { rate, ..HttpConfig::default() });
     let began = Instant::now();
     for ordinal in 0..11 {
-        drop(hosts.leave(&url(), ordinal).await.unwrap());
-        drop(hosts.leave(&Url::parse("https://host/").unwrap(), ordinal).await.unwrap());
+        drop(hosts.leave(&url(), &Waiting::new(ordinal)).await.unwrap());
+        drop(hosts.leave(&Url::parse("https://host/").unwrap(), &Waiting::new(ordinal)).await.unwrap());
     }
     assert!((1000..1012).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
 }
@@ -338,16 +342,16 @@ async fn rate_is_that_of_one_host() {
 #[tokio::test(start_paused = true)]
 async fn list_of_many_hosts_keeps_little_of_each() {
     let hosts = hosts(HttpConfig::default());
-    let paused = hosts.leave(&url(), 0).await.unwrap();
+    let paused = hosts.leave(&url(), &Waiting::new(0)).await.unwrap();
     paused.answered(refused_for(Duration::from_secs(100)));
     drop(paused);
     for number in 0..5000 {
         let url = Url::parse(&format!("http://host-{number}/")).unwrap();
-        drop(hosts.leave(&url, number).await.unwrap());
+        drop(hosts.leave(&url, &Waiting::new(number)).await.unwrap());
     }
     assert!(hosts.hosts.lock().unwrap().len() <= HOSTS_KEPT_MAX);
     let began = Instant::now();
-    drop(hosts.leave(&url(), 1).await.unwrap());
+    drop(hosts.leave(&url(), &Waiting::new(1)).await.unwrap());
     assert_eq!(began.elapsed().as_secs(), 100, "what a host asked for is kept");
 }
 
@@ -357,9 +361,14 @@ async fn slow_rate_outlasts_a_list_of_many_hosts() {
     let hosts = hosts(HttpConfig { rate, ..HttpConfig::default() });
     let began = Instant::now();
     for number in 0..1000 {
-        drop(hosts.leave(&Url::parse(&format!("http://host-{number}/")).unwrap(), number).await.unwrap());
+        drop(
+            hosts
+                .leave(&Url::parse(&format!("http://host-{number}/")).unwrap(), &Waiting::new(number))
+                .await
+                .unwrap(),
+        );
     }
-    drop(hosts.leave(&Url::parse("http://host-0/").unwrap(), 1000).await.unwrap());
+    drop(hosts.leave(&Url::parse("http://host-0/").unwrap(), &Waiting::new(1000)).await.unwrap());
     assert_eq!(began.elapsed().as_secs(), 600);
 }
 

@@ -154,7 +154,7 @@ impl Requests {
     /// too.
     ///
     /// To be called once the list is over.
-    pub fn follow(&mut self, line: u64, page: u32, url: Url, ask: Ask) -> Option<PageRequest> {
+    pub fn follow(&mut self, id: PageId, url: Url, ask: Ask) -> Option<PageRequest> {
         let shown = self.grammar.redaction.show(&url, url.as_str());
         // Without what is sent at home, it may be another page.
         let is_home = ask.is_home(&url);
@@ -163,8 +163,6 @@ impl Requests {
             self.duplicates += 1;
             return None;
         }
-        let id = PageId { ordinal: self.ordinal, line, page };
-        self.ordinal += 1;
         Some(PageRequest { id, location: target.location, shown: Arc::from(target.shown), ask })
     }
 

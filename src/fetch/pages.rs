@@ -7,7 +7,7 @@ use url::Url;
 use super::list::{Requests, UrlList};
 use crate::config::InputConfig;
 use crate::error::Result;
-use crate::model::{Ask, Location, PageId, PageOptions, PageRequest};
+use crate::model::{Ask, KeptPage, Location, PageId, PageOptions, PageRequest};
 use crate::sink::{KeptPages, KeptRun};
 
 /// What is to be read.
@@ -62,9 +62,7 @@ impl PageList {
     pub fn requests(self) -> Result<PageRequests> {
         match self {
             Self::Listed(list) => list.requests().map(Box::new).map(PageRequests::Listed),
-            Self::Kept(run) => {
-                run.pages().map(|pages| PageRequests::Kept(Box::new(KeptRequests { pages, ordinal: 0 })))
-            }
+            Self::Kept(run) => run.pages().map(|pages| PageRequests::Kept(Box::new(KeptRequests { pages }))),
         }
     }
 }
@@ -90,9 +88,9 @@ impl PageRequests {
 
     /// The request for a page that was found behind another one: see [`Requests::follow`]. Those that were kept lead
     /// nowhere, since what is behind them was kept too.
-    pub fn follow(&mut self, line: u64, page: u32, url: Url, ask: Ask) -> Option<PageRequest> {
+    pub fn follow(&mut self, id: PageId, url: Url, ask: Ask) -> Option<PageRequest> {
         match self {
-            Self::Listed(requests) => requests.follow(line, page, url, ask),
+            Self::Listed(requests) => requests.follow(id, url, ask),
             Self::Kept(_) => None,
         }
     }
@@ -109,11 +107,10 @@ impl Iterator for PageRequests {
     }
 }
 
-/// The pages that an earlier run kept, in the order of its rows.
+/// The pages that an earlier run kept, in the order in which it wrote them.
 #[derive(Debug)]
 pub struct KeptRequests {
     pages: KeptPages,
-    ordinal: u64,
 }
 
 impl Iterator for KeptRequests {
@@ -124,8 +121,8 @@ impl Iterator for KeptRequests {
             Ok(body) => body,
             Err(error) => return Some(Err(error)),
         };
-        let id = PageId { ordinal: self.ordinal, line: body.page.line, page: body.page.page };
-        self.ordinal += 1;
+        let KeptPage { ordinal, line, page, .. } = body.page;
+        let id = PageId { ordinal, line, page };
         let shown = Arc::from(body.page.url.as_str());
         let location = Location::Kept(Box::new(body));
         let ask = Ask::new(&location, Arc::new(PageOptions::default())).expect("it brings no credentials");

@@ -3,11 +3,14 @@
 //! Nothing here sends a request. Time is tokio's clock and randomness a seeded generator, so that a
 //! test can hold both.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::latency::LATE_MIN;
+use super::waiting::Waiting;
 use crate::calendar::parse_http_date;
 use crate::config::RetryConfig;
 use crate::model::{PageFault, PageId};
@@ -34,6 +37,8 @@ pub(super) enum Again {
     Soon,
     /// The server asks for this pause.
     After(Duration),
+    /// Others are answered: once nobody else is held up by it. It was waited for so long.
+    Last(Duration),
 }
 
 impl AttemptFault {
@@ -101,6 +106,7 @@ impl Deadline {
 pub(super) struct Attempts<'a> {
     config: &'a RetryConfig,
     page: PageId,
+    waiting: Arc<Waiting>,
     random: fastrand::Rng,
     began: Instant,
     deadline: Deadline,
@@ -109,15 +115,26 @@ pub(super) struct Attempts<'a> {
     spent_count: u32,
     answered: bool,
     are_clocks_started: bool,
+    /// Whether the attempt is one more, and has sent nothing yet.
+    is_uncounted_retry: bool,
+    /// How long the page was waited for before it was given up for now.
+    silence: Option<Duration>,
 }
 
 impl<'a> Attempts<'a> {
     /// No attempt yet; the clocks of `retry_max_time` and `max_time` start now, or with [`Self::start_clocks`].
-    pub(super) fn new(config: &'a RetryConfig, max_time: Option<Duration>, page: PageId, seed: u64) -> Self {
+    pub(super) fn new(
+        config: &'a RetryConfig,
+        max_time: Option<Duration>,
+        page: PageId,
+        waiting: Arc<Waiting>,
+        seed: u64,
+    ) -> Self {
         let began = Instant::now();
         Self {
             config,
             page,
+            waiting,
             random: fastrand::Rng::with_seed(seed),
             began,
             deadline: Deadline { began, max_time },
@@ -125,6 +142,8 @@ impl<'a> Attempts<'a> {
             spent_count: 0,
             answered: false,
             are_clocks_started: false,
+            is_uncounted_retry: false,
+            silence: None,
         }
     }
 
@@ -139,16 +158,39 @@ impl<'a> Attempts<'a> {
         self.are_clocks_started
     }
 
-    /// Where the page stands in the list.
-    pub(super) fn ordinal(&self) -> u64 {
-        self.page.ordinal
+    /// The page's wait for its answer.
+    pub(super) fn waiting(&self) -> &Arc<Waiting> {
+        &self.waiting
     }
 
-    /// Begins an attempt and returns its number, from 1.
-    pub(super) fn begin(&mut self) -> u32 {
+    /// Begins an attempt.
+    pub(super) fn begin(&mut self) {
+        self.is_uncounted_retry = self.count > 0;
         self.count += 1;
         self.spent_count += 1;
-        self.count
+    }
+
+    /// Notes that a request is sent. Returns whether it is the first one of another attempt.
+    pub(super) fn note_sent(&mut self) -> bool {
+        std::mem::take(&mut self.is_uncounted_retry)
+    }
+
+    /// Notes that the page is given up for now, which is no failed attempt.
+    pub(super) fn give_up_for_now(&mut self, silence: Duration) {
+        self.silence = Some(silence);
+        self.spent_count -= 1;
+        // Its time begins anew with the next request: until then it waits for others.
+        self.are_clocks_started = false;
+    }
+
+    /// Whether the page was given up for now, and is asked for again.
+    pub(super) fn is_asked_again(&self) -> bool {
+        self.silence.is_some()
+    }
+
+    /// How long the host may stay silent still, of `silence_max` in all.
+    pub(super) fn silence_left(&self, silence_max: Duration) -> Duration {
+        silence_max.saturating_sub(self.silence.unwrap_or_default()).max(LATE_MIN.min(silence_max))
     }
 
     /// Notes that a server, or the file system, gave an answer.
@@ -184,6 +226,7 @@ impl<'a> Attempts<'a> {
             Again::Never => return Err(None),
             Again::Soon => Duration::ZERO,
             Again::After(pause) => pause,
+            Again::Last(_) => unreachable!("what is given up for now is no failed attempt"),
         };
         if self.spent_count > self.config.retry_count {
             return Err(None);
@@ -279,7 +322,7 @@ mod tests {
     fn drawn_delay_is_within_its_doubling_bound_and_below_the_cap() {
         let config = config();
         for seed in 0..200 {
-            let mut attempts = Attempts::new(&config, None, PAGE, seed);
+            let mut attempts = Attempts::new(&config, None, PAGE, Arc::new(Waiting::new(0)), seed);
             for bound_s in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
                 attempts.begin();
                 assert!(attempts.jitter() <= Duration::from_secs_f64(bound_s));
@@ -292,7 +335,7 @@ mod tests {
     #[test]
     fn jitter_uses_the_whole_range() {
         let config = config();
-        let mut attempts = Attempts::new(&config, None, PAGE, 1);
+        let mut attempts = Attempts::new(&config, None, PAGE, Arc::new(Waiting::new(0)), 1);
         attempts.begin();
         let drawn: Vec<Duration> = (0..200).map(|_| attempts.jitter()).collect();
         assert!(drawn.iter().any(|delay| *delay < config.base / 10));
@@ -301,7 +344,7 @@ mod tests {
 
     /// Goes through attempts that all fail like this and returns how long it took and the end.
     async fn exhaust(config: &RetryConfig, again: Again) -> (Duration, PageFault) {
-        let mut attempts = Attempts::new(config, None, PAGE, 1);
+        let mut attempts = Attempts::new(config, None, PAGE, Arc::new(Waiting::new(0)), 1);
         let before = Instant::now();
         loop {
             attempts.begin();
@@ -354,7 +397,7 @@ mod tests {
     #[test]
     fn lasting_fault_ends_the_first_attempt_without_a_count() {
         let config = config();
-        let mut attempts = Attempts::new(&config, None, PAGE, 1);
+        let mut attempts = Attempts::new(&config, None, PAGE, Arc::new(Waiting::new(0)), 1);
         attempts.begin();
         let end =
             attempts.delay_before_next(&AttemptFault::new("HTTP 404 Not Found", Again::Never)).unwrap_err();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::DeclaredForm;
+use super::{DeclaredForm, Place};
 
 /// What an answer says that is worth keeping beside its body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct KeptPage {
     pub url: String,
     /// SHA-256 of its real URL or path, by which URLs with hidden parts are told apart.
     pub url_sha256: String,
+    /// Position of the URL that its chain begins with in the list, from 0.
+    pub ordinal: u64,
     /// Line of the URL list, from 1; 0 for an argument.
     pub line: u64,
     /// Page in the chain that begins at the line, from 1.
@@ -51,6 +53,13 @@ pub struct KeptPage {
     pub bytes: u64,
     /// Their SHA-256, in lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl KeptPage {
+    /// Where its rows stand.
+    pub fn place(&self) -> Place {
+        Place { page: self.page, ordinal: self.ordinal }
+    }
 }
 
 /// A kept page, and the file that holds its body.

@@ -22,8 +22,7 @@ pub(super) enum Turn {
 
 /// A page that is known by another one.
 pub(super) struct NextPage {
-    pub(super) line: u64,
-    pub(super) page: u32,
+    pub(super) id: PageId,
     pub(super) url: Url,
     pub(super) chain: OpenChain,
 }
@@ -133,9 +132,9 @@ impl Chains {
         let note = chain.take_note();
         match turned {
             Ok(Some(url)) => {
-                let page = chain.page_count();
+                let id = PageId { page: chain.page_count(), ..id };
                 let ask = if ask.is_home(&url) { ask } else { ask.away() };
-                let next = NextPage { line: id.line, page, url, chain: OpenChain { chain, ask } };
+                let next = NextPage { id, url, chain: OpenChain { chain, ask } };
                 self.send(Turn::Next(Box::new(next)));
                 Ok(Turned { has_next: true, note })
             }

@@ -58,6 +58,11 @@ impl Intake {
         }
     }
 
+    /// Whether nothing of the page is taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.verdict.is_none() && self.counts.record_count() == 0 && matches!(self.rows, PageRows::None)
+    }
+
     /// Takes a chunk behind those before; what is left of it comes back. `table` is that of the run.
     ///
     /// Chunks behind a fault are of no interest.

@@ -2,13 +2,14 @@
 //! the writer step by step.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use url::Url;
 
+use super::ticket::Ticket;
 use crate::budget::{ByteBudget, Reservation};
 use crate::config::{HttpConfig, TransformConfig};
 use crate::cpu::CpuPool;
@@ -28,8 +29,13 @@ const FIRST_ROOM_BYTES: usize = 64 << 10;
 const BACKLOG_BYTES_MAX: u64 = 8 << 20;
 /// Buffers that are kept for the next chunks.
 const SPARE_BUFFERS_MAX: usize = 4;
-/// Pages ahead of the writer at least, however large they are.
+/// Pages ahead of the writer at least, however large they are, and at most: each has a task.
 const PAGES_AHEAD_MIN: u64 = 32;
+pub(super) const PAGES_AHEAD_MAX: usize = 4096;
+/// What a page takes that is put off: its task, its request and its steps.
+const PUT_OFF_PAGE_BYTES: u64 = 16 << 10;
+/// The part of the memory for pages that pages which are put off may take.
+const PUT_OFF_DIVISOR: u64 = 8;
 /// Bytes of bodies ahead of the writer at most, beyond those pages: small pages may be many, so that latency is hidden.
 const AHEAD_BYTES_MAX: u64 = 16 << 20;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
@@ -75,15 +81,21 @@ pub(super) struct Line {
     fetcher: Fetcher,
     pub(super) pool: CpuPool,
     pub(super) budget: ByteBudget,
-    pub(super) requests: Arc<Semaphore>,
     transform: Arc<TransformConfig>,
     /// That of the configuration. Compiling it takes longer than decoding a small page.
     filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
-    /// Pages that are asked for and not written yet.
+    /// Pages in the line: asked for and not written yet.
     ahead_count: AtomicU64,
-    /// Called when one is written.
-    written: Notify,
+    /// Those of them that have an answer.
+    inside_count: Arc<AtomicUsize>,
+    /// Pages that were put off and are not in the line again.
+    put_off_count: AtomicU64,
+    put_off_count_max: u64,
+    /// Pages of which all has come, or nothing will.
+    ended_count: AtomicU64,
+    /// Called when the line moved: more pages may be asked for, or all are done.
+    moved: Notify,
     /// Whether pages are told apart by what they hold, since they may be turned in vain.
     digests_pages: bool,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
@@ -99,8 +111,8 @@ struct Broken {
     received: Option<Received>,
     /// What came, if it came whole and is kept.
     kept: Option<Box<KeptPage>>,
-    /// Whether there was a body, of which the writer may have taken chunks.
-    has_begun: bool,
+    /// What paid for its body, if there was one, of which the writer may have taken chunks.
+    reservation: Option<Reservation>,
 }
 
 impl Line {
@@ -122,13 +134,16 @@ impl Line {
         Ok(Self {
             fetcher: Fetcher::new(http, backlog, Arc::clone(&metrics), pool.clone())?,
             budget,
-            requests: Arc::new(Semaphore::new(http.concurrency)),
+            put_off_count_max: memory_bytes / PUT_OFF_DIVISOR / PUT_OFF_PAGE_BYTES,
             transform: Arc::new(transform.clone()),
             filter: filter.map(Arc::new),
             pool,
             metrics,
             ahead_count: AtomicU64::new(0),
-            written: Notify::new(),
+            inside_count: Arc::default(),
+            put_off_count: AtomicU64::new(0),
+            ended_count: AtomicU64::new(0),
+            moved: Notify::new(),
             digests_pages: http.pagination.is_on(),
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
             spare_buffers: Arc::default(),
@@ -157,67 +172,117 @@ impl Line {
     /// Waits until another page may be asked for: pages that are far ahead of the writer fill no core that is not busy,
     /// and are out of its cache when their turn comes.
     pub(super) async fn go_ahead(&self) {
-        loop {
-            let ahead_count = self.ahead_count.load(Ordering::Relaxed);
-            let done_count = self.metrics.pages_done.get();
-            // Those that are done tell how large pages are.
-            let are_small = self.metrics.body_bytes.get() / done_count.max(1) * ahead_count < AHEAD_BYTES_MAX;
-            if ahead_count < PAGES_AHEAD_MIN || are_small && ahead_count < PAGES_AHEAD_MIN + done_count {
-                break;
-            }
+        while !self.may_go_ahead() {
             // Only the one that asks for pages waits here, and a call that comes before it waits is kept.
-            self.written.notified().await;
+            self.moved.notified().await;
         }
+    }
+
+    fn may_go_ahead(&self) -> bool {
+        let ahead_count = self.ahead_count.load(Ordering::Relaxed);
+        if ahead_count < PAGES_AHEAD_MIN {
+            return true;
+        }
+        // Those that came tell how large pages are, and how many may be on their way.
+        let ended_count = self.ended_count.load(Ordering::Relaxed);
+        let waiting_count = ended_count.saturating_sub(self.metrics.pages_done.get());
+        let ahead_bytes = self.metrics.body_bytes.get() / ended_count.max(1) * ahead_count;
+        ahead_bytes < AHEAD_BYTES_MAX
+            && ahead_count < PAGES_AHEAD_MAX as u64
+            && ahead_count.saturating_sub(waiting_count) < PAGES_AHEAD_MIN + ended_count
+    }
+
+    /// A place in the line, behind all others. Called with rising turns.
+    pub(super) async fn ticket(&self, turn: u64) -> Ticket {
         self.ahead_count.fetch_add(1, Ordering::Relaxed);
+        Ticket::new(turn, self.budget.reserve(turn).await, Arc::clone(&self.inside_count))
+    }
+
+    /// Lets a page that was put off into the line again, behind all others.
+    pub(super) async fn let_in(&self, turn: u64, ticket: &Ticket) {
+        self.ahead_count.fetch_add(1, Ordering::Relaxed);
+        self.put_off_count.fetch_sub(1, Ordering::Relaxed);
+        ticket.let_in(self.budget.reserve(turn).await);
+    }
+
+    /// Puts off the page that the writer waits for, if it must wait long, others need not, and it `may_be_put_off`;
+    /// else sees to it that the page goes on. Returns whether it is put off.
+    pub(super) fn put_off(&self, ticket: &Ticket, may_be_put_off: bool) -> bool {
+        if !ticket.is_outside() || !ticket.waiting.is_late() {
+            return false;
+        }
+        let has_room = self.put_off_count.load(Ordering::Relaxed) < self.put_off_count_max;
+        let others_go_on = self.inside_count.load(Ordering::Relaxed) > 0;
+        if !(may_be_put_off && others_go_on && has_room) {
+            ticket.waiting.urge();
+            self.fetcher.nobody_goes_on();
+            return false;
+        }
+        let is_put_off = ticket.put_off();
+        if is_put_off {
+            self.put_off_count.fetch_add(1, Ordering::Relaxed);
+            self.leave_the_line();
+        }
+        is_put_off
     }
 
     /// Says that a page is written, or has failed.
     pub(super) fn page_done(&self) {
         self.metrics.pages_done.add(1);
-        self.ahead_count.fetch_sub(1, Ordering::Relaxed);
-        self.written.notify_one();
+        self.leave_the_line();
     }
 
-    /// A permit for one request.
-    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
-        let permit = Arc::clone(&self.requests).acquire_owned().await;
-        permit.expect("the semaphore of the requests is never closed")
+    fn leave_the_line(&self) {
+        self.ahead_count.fetch_sub(1, Ordering::Relaxed);
+        self.moved.notify_one();
+    }
+
+    /// Says that all pages of the list are asked for.
+    pub(super) fn list_is_over(&self) {
+        self.fetcher.all_are_asked_for();
+    }
+
+    /// Waits until all pages that were asked for are done.
+    pub(super) async fn all_done(&self) {
+        while self.ahead_count.load(Ordering::Relaxed) + self.put_off_count.load(Ordering::Relaxed) > 0 {
+            self.moved.notified().await;
+        }
     }
 
     /// Everything that a page goes through before it is written.
     pub(super) async fn life_of_a_page(
         self: Arc<Self>,
         request: PageRequest,
-        permit: OwnedSemaphorePermit,
-        mut reservation: Reservation,
+        ticket: Arc<Ticket>,
         steps: mpsc::Sender<Step>,
     ) -> Result<()> {
-        let mut fetch = self.fetcher.begin(&request);
-        let mut permit = Some(permit);
+        let mut fetch = self.fetcher.begin(&request, Arc::clone(&ticket.waiting));
         let mut is_again = false;
         let last_step = loop {
-            let attempt = self.attempt(&mut fetch, permit.take(), &mut reservation, &steps, is_again);
-            let Broken { fault, received, kept, has_begun } = match attempt.await? {
-                Ok(ended) => break Step::End(ended),
-                Err(broken) => broken,
-            };
-            reservation.shrink_to(0);
+            let Broken { fault, received, kept, reservation } =
+                match self.attempt(&mut fetch, &ticket, &steps, is_again).await? {
+                    Ok((ended, reservation)) => {
+                        reservation.learn();
+                        break Step::End(ended);
+                    }
+                    Err(broken) => broken,
+                };
+            // What the host refused, perhaps many times, leaves nothing to take back, and the steps have few places.
+            if let Some(mut reservation) = reservation {
+                if steps.send(Step::Void).await.is_err() {
+                    return Ok(());
+                }
+                reservation.shrink_to(0);
+                ticket.step_out(reservation);
+            }
             if let Err(end) = fetch.wait_after(fault).await {
+                ticket.enter().await.learn();
                 break Step::Failed(PageFault { received: received.or(end.received), ..end }, kept);
             }
-            // What the host refused, perhaps many times, leaves nothing to take back, and the steps have few places.
-            if has_begun && steps.send(Step::Void).await.is_err() {
-                return Ok(());
-            }
-            // Pages that wait for their turn may hold all permits, so the one at the head goes on without.
-            permit = tokio::select! {
-                biased;
-                permit = self.permit() => Some(permit),
-                () = reservation.reach_head() => None,
-            };
             is_again = true;
         };
-        reservation.learn();
+        self.ended_count.fetch_add(1, Ordering::Relaxed);
+        self.moved.notify_one();
         // The writer has gone where the page failed in one of its chunks: nobody is left to tell.
         drop(steps.send(last_step).await);
         Ok(())
@@ -226,35 +291,40 @@ impl Line {
     async fn attempt(
         &self,
         fetch: &mut PageFetch<'_>,
-        permit: Option<OwnedSemaphorePermit>,
-        reservation: &mut Reservation,
+        ticket: &Ticket,
         steps: &mpsc::Sender<Step>,
         is_again: bool,
-    ) -> Result<Result<Ended, Broken>> {
+    ) -> Result<Result<(Ended, Reservation), Broken>> {
         let asked = Instant::now();
-        let mut body = match fetch.open(permit).await {
+        let no_body = |fault| Ok(Err(Broken { fault, received: None, kept: None, reservation: None }));
+        let mut body = match fetch.open().await {
             Ok(body) => body,
-            Err(FetchError::Attempt(fault)) => {
-                return Ok(Err(Broken { fault, received: None, kept: None, has_begun: false }));
-            }
+            Err(FetchError::Attempt(fault)) => return no_body(fault),
+            Err(FetchError::Run(error)) => return Err(error),
+        };
+        // A page that was put off waits for a place in the line.
+        let mut reservation = match body.wait_for(ticket.enter()).await {
+            Ok(reservation) => reservation,
+            Err(FetchError::Attempt(fault)) => return no_body(fault),
             Err(FetchError::Run(error)) => return Err(error),
         };
         let mut cutter = Cutter::new(&self.transform, body.form());
         let mut trace = None;
-        let taken = self.take_body(&mut body, &mut cutter, &mut trace, reservation, steps, is_again).await;
+        let taken =
+            self.take_body(&mut body, &mut cutter, &mut trace, &mut reservation, steps, is_again).await;
         self.metrics.fetch_time.add(asked.elapsed());
         match taken {
             Ok(()) => {
                 let kept = fetch.keep(&mut body).await?.map(Box::new);
                 let (link, answered_url) = body.next_page();
-                Ok(Ok(Ended { trace, link, answered_url, kept }))
+                Ok(Ok((Ended { trace, link, answered_url, kept }, reservation)))
             }
             Err(FetchError::Run(error)) => Err(error),
             Err(FetchError::Attempt(fault)) => {
                 let trace = trace.unwrap_or_else(|| trace_of(cutter.buffer()));
                 let received = trace_the_rest(&mut body, trace).await;
                 let kept = fetch.keep_unread(&mut body).await?.map(Box::new);
-                Ok(Err(Broken { fault, received, kept, has_begun: true }))
+                Ok(Err(Broken { fault, received, kept, reservation: Some(reservation) }))
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::budget::ByteBudget;
 use crate::config::{PaginationConfig, Paging, SurveyConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{BacklogRoom, Body, FetchError, Fetcher, propose_paging};
+use crate::fetch::{BacklogRoom, Body, FetchError, Fetcher, Waiting, propose_paging};
 use crate::metrics::Metrics;
 use crate::model::{Answer, DeclaredForm, PageBatch, PageEnd, PageFault, PageRequest, Received};
 use crate::pointer;
@@ -128,9 +128,9 @@ async fn fetch(
     request: &PageRequest,
     answer: &mut Option<Answer>,
 ) -> Result<Result<Fetched, PageFault>> {
-    let mut attempts = fetcher.begin(request);
+    let mut attempts = fetcher.begin(request, Arc::new(Waiting::new(0)));
     loop {
-        let attempt = match attempts.open(None).await {
+        let attempt = match attempts.open().await {
             Ok(body) => {
                 *answer = body.answer();
                 receive(body).await

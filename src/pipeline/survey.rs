@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::asker::Asker;
 use super::chains::{Chains, Outlook, Turned};
-use super::life::{Decoding, Line, Step};
+use super::life::{Decoding, Line, PAGES_AHEAD_MAX, Step};
 use super::verdict::{PageCounts, Tally};
-use super::{QueuedPage, StopSignal, add_metrics, ask_for_pages, begun_report, count_left, open_list};
+use super::{QueuedPage, StopSignal, add_metrics, begun_report, count_left, open_list, wait_for_step};
 use crate::config::{ContractConfig, SurveyConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
@@ -70,10 +71,12 @@ impl Surveyor {
         let line =
             Line::new(http, transform, resources.thread_count, resources.memory_bytes, metrics, spools)?;
         let line = Arc::new(line);
-        let (sender, receiver) = mpsc::channel(http.concurrency);
+        let (sender, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
+        // A sample is of the first pages, so none is put off.
+        let (_put_off, pages_put_off) = mpsc::unbounded_channel();
         let (chains, turns) = Chains::new(&http.pagination);
         let (duplicate_count, (tally, survey)) = tokio::try_join!(
-            ask_for_pages(&line, list.requests()?, turns, &http.pagination, sender),
+            Asker::new(&line, http, sender).ask_for_all(list.requests()?, turns, pages_put_off),
             self.take_pages(&line, receiver, chains, report),
         )?;
         report.pages.duplicate = duplicate_count;
@@ -101,7 +104,7 @@ impl Surveyor {
         while survey.record_count < record_count_max
             && let Some(mut page) = queue.recv().await
         {
-            line.budget.advance_head(page.id.ordinal);
+            line.budget.advance_head(page.turn);
             let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
             let wanted_count = record_count_max - survey.record_count;
             let (of_page, taken) = survey_page(line, page, wanted_count, nesting).await?;
@@ -152,7 +155,7 @@ async fn survey_page(
     nesting: Nesting,
 ) -> Result<(SurveyedPage, Result<Option<PageEnd>, PageFault>)> {
     let mut surveyed = SurveyedPage::default();
-    while let Some(step) = page.steps.recv().await {
+    while let Ok(Some(step)) = wait_for_step(line, &mut page, false).await {
         match step {
             Step::Chunk(Decoding { decoded, reservation }) => {
                 let mut next = Some(decoded.await?);

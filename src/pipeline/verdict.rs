@@ -3,7 +3,7 @@
 use super::chains::Turned;
 use crate::config::{ContractConfig, RejectsRaw};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PageBatch, PageFault, PageId};
+use crate::model::{PageBatch, PageFault, PageId, Place};
 use crate::report::{FAILURES_MAX, FailureReport, Report};
 
 /// What is counted while pages are written and belongs to no other count.
@@ -12,6 +12,8 @@ pub(super) struct Tally {
     /// Whether nothing of a failed page is shown.
     hides_pages: bool,
     was_answered: bool,
+    /// Where the failed pages stand that are reported.
+    failures: Vec<Place>,
     duplicate_key_count: u64,
     overflow_count: u64,
     records_hint: Option<(PageId, String)>,
@@ -92,14 +94,19 @@ impl Tally {
         self.was_answered |= fault.answered;
         report.pages.failed += 1;
         let shown_page = fault.received.as_ref().filter(|_| !self.hides_pages);
-        if report.failures.len() < FAILURES_MAX {
-            report.failures.push(FailureReport {
+        let at = self.failures.partition_point(|place| *place < id.place());
+        if at < FAILURES_MAX {
+            let failure = FailureReport {
                 url: shown.to_owned(),
                 line: id.line,
                 page: id.page,
                 reason: fault.reason.clone(),
                 begins_with: shown_page.and_then(|received| FailureReport::beginning(&received.head)),
-            });
+            };
+            self.failures.insert(at, id.place());
+            report.failures.insert(at, failure);
+            self.failures.truncate(FAILURES_MAX);
+            report.failures.truncate(FAILURES_MAX);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod dictionary;
 mod footer;
+mod order;
 mod part;
 mod part_reader;
 mod rejects;
@@ -10,6 +11,7 @@ mod table;
 mod unify;
 
 pub use footer::Footer;
+pub use order::{Sequence, Written, WrittenOrder};
 pub use part_reader::schema_of_table;
 pub use rejects::{PageRejects, RejectsWriter};
 pub use table::{TableStats, TableWriter};

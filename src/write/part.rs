@@ -380,12 +380,12 @@ impl PartFile {
     /// Appends a row group of columns that are encoded, or to be copied from this row group of a part.
     pub(super) fn append_from(
         &mut self,
-        part: &PartReader,
-        row_group: usize,
+        (part, row_group): (&PartReader, usize),
         columns: impl IntoIterator<Item = ColumnChunks>,
+        row_count: usize,
     ) -> Result<()> {
         let (input, has_page_index) = (part.reopen()?, self.has_page_index);
-        self.append_row_group(columns, part.row_count(row_group), |leaf, appended| {
+        self.append_row_group(columns, row_count, |leaf, appended| {
             appended.append_column(&input, part.column_chunk(row_group, leaf, has_page_index))
         })
     }
@@ -393,7 +393,8 @@ impl PartFile {
     /// Appends the row groups of a finished part with the same columns, as they are encoded there.
     pub(super) fn append_part(&mut self, part: &PartReader) -> Result<()> {
         for row_group in 0..part.row_group_count() {
-            self.append_from(part, row_group, [ColumnChunks::Copied(0..part.leaf_count())])?;
+            let columns = [ColumnChunks::Copied(0..part.leaf_count())];
+            self.append_from((part, row_group), columns, part.row_count(row_group))?;
         }
         Ok(())
     }

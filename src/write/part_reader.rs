@@ -1,6 +1,7 @@
 //! A finished part, read back: column chunks as they are encoded, or a column's values.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,8 +17,9 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use super::part::FinishedPart;
 use crate::error::{Error, Result};
 
-/// Rows of a column that are decoded at once, at most.
+/// Rows of a column that are decoded at once, at most; and where several row groups are read side by side.
 const BATCH_ROWS_MAX: usize = 16_384;
+const BATCH_ROWS_BESIDE: usize = 1024;
 
 /// The columns of a table that is there already.
 ///
@@ -89,18 +91,38 @@ impl PartReader {
         }
     }
 
+    /// Bytes of a row group, encoded and not compressed.
+    pub(super) fn encoded_bytes(&self, row_group: usize) -> u64 {
+        self.metadata().row_group(row_group).total_byte_size().unsigned_abs()
+    }
+
     /// The values of the top-level column in this place, some rows at a time.
     pub(super) fn values(
         &self,
         row_group: usize,
         place: usize,
-    ) -> Result<impl Iterator<Item = Result<ArrayRef>>> {
+    ) -> Result<impl Iterator<Item = Result<ArrayRef>> + use<>> {
+        self.batches(row_group, place, BATCH_ROWS_MAX)
+    }
+
+    /// The values of the top-level column in this place, in runs of rows.
+    pub(super) fn cursor(&self, row_group: usize, place: usize) -> Result<ColumnCursor> {
+        let batches = Box::new(self.batches(row_group, place, BATCH_ROWS_BESIDE)?);
+        Ok(ColumnCursor { batches, rest: None, next_row: 0 })
+    }
+
+    fn batches(
+        &self,
+        row_group: usize,
+        place: usize,
+        batch_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<ArrayRef>> + use<>> {
         let columns = ProjectionMask::roots(self.metadata().file_metadata().schema_descr(), [place]);
         let reader: ParquetRecordBatchReader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.reopen()?, self.footer.clone())
                 .with_row_groups(vec![row_group])
                 .with_projection(columns)
-                .with_batch_size(BATCH_ROWS_MAX)
+                .with_batch_size(batch_rows)
                 .build()
                 .map_err(|error| Error::storage("read back", &self.path, error))?;
         let path = self.path.clone();
@@ -108,6 +130,41 @@ impl PartReader {
             let batch = batch.map_err(|error| Error::storage("read back", &path, error))?;
             Ok(ArrayRef::clone(batch.column(0)))
         }))
+    }
+}
+
+/// Reads a column of a row group from its beginning to its end, in runs of rows.
+pub(super) struct ColumnCursor {
+    batches: Box<dyn Iterator<Item = Result<ArrayRef>> + Send>,
+    /// Read and not taken yet.
+    rest: Option<ArrayRef>,
+    next_row: usize,
+}
+
+impl ColumnCursor {
+    /// The row that comes next.
+    pub(super) fn next_row(&self) -> usize {
+        self.next_row
+    }
+
+    /// The values of these rows, which begin at the next one or later.
+    pub(super) fn take(&mut self, rows: Range<usize>) -> Result<Vec<ArrayRef>> {
+        let mut taken = Vec::new();
+        while self.next_row < rows.end {
+            let Some(array) =
+                self.rest.take().map_or_else(|| self.batches.next().transpose(), |rest| Ok(Some(rest)))?
+            else {
+                return Err(Error::defect("a row group ends before its last row"));
+            };
+            let wanted = if self.next_row < rows.start { rows.start } else { rows.end };
+            let length = array.len().min(wanted - self.next_row);
+            if self.next_row >= rows.start {
+                taken.push(array.slice(0, length));
+            }
+            self.rest = (length < array.len()).then(|| array.slice(length, array.len() - length));
+            self.next_row += length;
+        }
+        Ok(taken)
     }
 }
 

@@ -1,13 +1,15 @@
 //! The rejects file: what was not written, byte for byte, one JSON object a line.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, Write as _};
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::Serialize;
 
+use super::order::Sequence;
 use crate::config::RejectsRaw;
 use crate::error::{Error, Result};
 use crate::model::{Loss, PageFault, PageId, RawRecord, Received, Reject};
@@ -20,6 +22,7 @@ const LINES_BYTES_MAX: usize = 256 << 10;
 #[derive(Debug)]
 pub struct RejectsWriter {
     file: Option<Lines>,
+    written_bytes: u64,
     /// How much is shown of a failed page.
     rejects_raw: RejectsRaw,
 }
@@ -154,7 +157,12 @@ impl RejectsWriter {
     /// Without rejects. Records come with as much as may be shown; of failed pages, in which it can't be told what
     /// stands where, anything but [`RejectsRaw::Full`] shows the size.
     pub fn new(rejects_raw: RejectsRaw) -> Self {
-        Self { file: None, rejects_raw }
+        Self { file: None, written_bytes: 0, rejects_raw }
+    }
+
+    /// Bytes of the file so far.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
 
     /// Adds the rejected records of a page behind all rejects so far.
@@ -167,10 +175,10 @@ impl RejectsWriter {
             let mut spooled = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
             spooled.rewind().map_err(|error| Error::storage("read back", &path, error))?;
             let ours = self.file(output)?;
-            std::io::copy(&mut spooled, &mut ours.file)
-                .map_err(|error| Error::storage("write", &ours.path, error))?;
+            let copied = std::io::copy(&mut spooled, &mut ours.file);
+            self.written_bytes += copied.map_err(|error| Error::storage("write", &ours.path, error))?;
         }
-        if page.lines.is_empty() { Ok(()) } else { self.file(output)?.write(&page.lines) }
+        if page.lines.is_empty() { Ok(()) } else { self.write(output, &page.lines) }
     }
 
     /// Writes a failed page.
@@ -200,18 +208,43 @@ impl RejectsWriter {
         };
         let mut text = Vec::new();
         line.write_to(&mut text);
-        self.file(output)?.write(&text)
+        self.write(output, &text)
     }
 
-    /// Syncs the file; its path, if there was a reject.
+    /// Syncs the file, put in this order if it is not; its path, if there was a reject.
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn finish(self) -> Result<Option<PathBuf>> {
+    pub fn finish(mut self, output: &LocalOutput, sequence: Option<&Sequence>) -> Result<Option<PathBuf>> {
+        if let Some(sequence) = sequence.filter(|sequence| sequence.reject_bytes.len() > 1) {
+            self.put_in_order(output, &sequence.reject_bytes)?;
+        }
         let Some(Lines { path, file }) = self.file else { return Ok(None) };
         let file = file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()))?;
         file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
         Ok(Some(path))
+    }
+
+    fn put_in_order(&mut self, output: &LocalOutput, ranges: &[Range<u64>]) -> Result<()> {
+        let Some(Lines { path, file }) = self.file.take() else { return Ok(()) };
+        let flushed = file.into_inner();
+        let mut written = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
+        // Its name is for the one in order; what was written so far is there as long as it is open.
+        output.remove_part(&path)?;
+        let ours = self.file(output)?;
+        for Range { start, end } in ranges {
+            let copied = written
+                .seek(SeekFrom::Start(*start))
+                .and_then(|_| std::io::copy(&mut (&mut written).take(end - start), &mut ours.file));
+            copied.map_err(|error| Error::storage("write", &path, error))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, output: &LocalOutput, lines: &[u8]) -> Result<()> {
+        self.file(output)?.write(lines)?;
+        self.written_bytes += lines.len() as u64;
+        Ok(())
     }
 
     fn file(&mut self, output: &LocalOutput) -> Result<&mut Lines> {

@@ -2,7 +2,7 @@
 //!
 //! Rows are cut into row groups; while one is encoded on the pool the next one fills. A row group
 //! that knows more than the open part (a new column, a wider type) closes it and begins the next; at
-//! the end parts of different schemas become one.
+//! the end parts of different schemas become one, and rows that came out of order are put in order.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::Instant;
 use arrow::datatypes::Schema;
 
 use super::footer::Footer;
+use super::order::Sequence;
 use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode};
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
@@ -46,6 +47,10 @@ pub struct TableWriter {
     row_groups: RowGroups,
     shape: Shape,
     seen_fields: Vec<bool>,
+    row_count: u64,
+    /// What the rows of each run brought; alike ones are shared. The last run is going on.
+    run_shapes: Vec<Arc<Shape>>,
+    run_shape: Shape,
     open: Option<OpenPart>,
     /// Row groups of records without members, held back until there is a column.
     without_columns: Vec<RowGroup>,
@@ -95,8 +100,30 @@ impl TableWriter {
 
     fn with_schema(tools: Tools, shape: Shape, seen_fields: Vec<bool>) -> Self {
         let row_groups = RowGroups::new(tools.row_group);
-        let (open, without_columns, finished) = (None, Vec::new(), Vec::new());
-        Self { tools, row_groups, shape, seen_fields, open, without_columns, finished }
+        Self {
+            tools,
+            row_groups,
+            shape,
+            seen_fields,
+            row_count: 0,
+            run_shapes: Vec::new(),
+            run_shape: Shape::of_kinds(Kinds::OBJECT),
+            open: None,
+            without_columns: Vec::new(),
+            finished: Vec::new(),
+        }
+    }
+
+    /// Rows so far.
+    pub fn row_count(&self) -> u64 {
+        self.row_count
+    }
+
+    /// Says that the rows that come next need not belong behind those so far.
+    pub fn end_run(&mut self) {
+        let shape = std::mem::replace(&mut self.run_shape, Shape::of_kinds(Kinds::OBJECT));
+        let shared = self.run_shapes.last().filter(|last| ***last == shape).map(Arc::clone);
+        self.run_shapes.push(shared.unwrap_or_else(|| Arc::new(shape)));
     }
 
     /// A table for the rows of one page, which join this one by [`Self::append_page`] or vanish.
@@ -131,6 +158,8 @@ impl TableWriter {
         if let Some(row_group) = self.row_groups.pop_last() {
             self.write(output, row_group).await?;
         }
+        self.row_count += page.row_count;
+        self.run_shape.unite(&page.run_shape, self.tools.transform.nesting);
         // The page began with our columns, so it knows them all.
         self.shape.unite(&page.shape, self.tools.transform.nesting);
         unite_fields(&mut self.seen_fields, page.seen_fields.iter().copied());
@@ -186,6 +215,8 @@ impl TableWriter {
         }
         // Found here and not once the row group is full: nothing that comes later can make it right.
         check_columns(&rows.types)?;
+        self.row_count += rows.row_count as u64;
+        self.run_shape.unite(&rows.shape, self.tools.transform.nesting);
         self.row_groups.push(rows);
         while let Some(row_group) = self.row_groups.pop_full() {
             self.write(output, row_group).await?;
@@ -193,11 +224,17 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Writes what is left and finishes the file; `None` when there is no column to write.
+    /// Writes what is left and finishes the file, its rows put in this order if they are not; `None` when there is no
+    /// column to write.
     ///
     /// # Errors
     /// The output can't be written, or does not read back as it was written.
-    pub async fn finish(mut self, output: &mut LocalOutput, footer: &Footer) -> Result<Option<TableStats>> {
+    pub async fn finish(
+        mut self,
+        output: &mut LocalOutput,
+        sequence: Option<&Sequence>,
+        footer: &Footer,
+    ) -> Result<Option<TableStats>> {
         if let Some(row_group) = self.row_groups.pop_last() {
             self.write(output, row_group).await?;
         }
@@ -215,7 +252,11 @@ impl TableWriter {
             let file = settled(PartFile::begin(output.create_part()?, &columns, Vec::new())?);
             self.open = Some(OpenPart { columns, file });
         }
-        let is_only_part = self.finished.is_empty();
+        let sequence = sequence.filter(|sequence| sequence.rows.len() > 1);
+        if let Some(sequence) = sequence {
+            self.order_columns(sequence);
+        }
+        let is_only_part = self.finished.is_empty() && sequence.is_none();
         let (columns, part) = match self.open.take() {
             Some(open) if is_only_part && open.columns.are_final() => {
                 let (columns, file, footer) = (open.columns, open.file.await?, footer.clone());
@@ -225,7 +266,8 @@ impl TableWriter {
                 self.open = open;
                 self.close_part().await?;
                 let (columns, Tools { pool, metrics, .. }) = (self.columns(Form::Published)?, &self.tools);
-                let part = unify(pool, metrics, output, &columns, self.finished, footer).await?;
+                let rows = sequence.map(|sequence| (&*sequence.rows, self.tools.row_group));
+                let part = unify((pool, metrics), output, &columns, self.finished, rows, footer).await?;
                 (columns, part)
             }
         };
@@ -237,6 +279,23 @@ impl TableWriter {
             schema: Arc::clone(&columns.schema),
             json_columns: columns.shape.json_columns(),
         }))
+    }
+
+    /// Puts the columns in the order in which they appear once the rows are in theirs.
+    fn order_columns(&mut self, sequence: &Sequence) {
+        self.end_run();
+        if self.tools.transform.fixed_schema().is_some() {
+            return;
+        }
+        let mut shape = Shape::of_kinds(Kinds::OBJECT);
+        let mut last = None;
+        for run in sequence.runs.iter().map(|run| &self.run_shapes[*run]) {
+            if last.is_none_or(|last| !Arc::ptr_eq(last, run)) {
+                shape.unite(run, self.tools.transform.nesting);
+            }
+            last = Some(run);
+        }
+        self.shape = shape;
     }
 
     async fn copy_part(

@@ -118,8 +118,8 @@ async fn page_that_nobody_takes_is_received_all_the_same() {
     let server = Server::always(Reply::Close(complete("200 OK", &[], &body))).await;
     let bench = Bench::new(&HttpConfig { read_timeout: Duration::from_millis(300), ..once() });
     let request = request(Location::Http(server.origin.parse().unwrap()));
-    let mut fetch = bench.fetcher.begin(&request);
-    let mut answer = fetch.open(Some(bench.permit())).await.unwrap();
+    let mut fetch = bench.begin(&request);
+    let mut answer = fetch.open().await.unwrap();
     let mut begin = Vec::new();
     assert!(!answer.fill(&mut begin, 100).await.unwrap());
     answer.wait_for(tokio::time::sleep(Duration::from_millis(900))).await.unwrap();
@@ -132,15 +132,18 @@ async fn page_that_nobody_takes_is_received_all_the_same() {
 
 #[tokio::test]
 async fn leave_to_use_the_network_is_given_back_with_the_last_byte() {
-    let server = Server::always(Reply::Close(complete("200 OK", &[], BODY))).await;
-    let bench = Bench::new(&once());
-    let request = request(Location::Http(server.origin.parse().unwrap()));
-    let permits = Arc::new(tokio::sync::Semaphore::new(1));
-    let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
-    let mut answer = bench.fetcher.begin(&request).open(Some(permit)).await.unwrap();
-    assert_eq!(permits.available_permits(), 0);
+    let servers = [
+        Server::always(Reply::Close(complete("200 OK", &[], BODY))).await,
+        Server::always(Reply::Close(complete("200 OK", &[], BODY))).await,
+    ];
+    let bench = Bench::new(&HttpConfig { concurrency: 1, ..once() });
+    let requests = servers.each_ref().map(|server| request(Location::Http(server.origin.parse().unwrap())));
+    let mut answer = bench.begin(&requests[0]).open().await.unwrap();
+    let mut second = bench.begin(&requests[1]);
+    let early = tokio::time::timeout(Duration::from_millis(100), second.open()).await;
+    assert!(early.is_err(), "one request at once, wherever to, and its body has not been read yet");
     // The page waits for its turn, and the next request need not.
-    drop(answer.wait_for(permits.acquire()).await.unwrap().unwrap());
+    answer.wait_for(second.open()).await.unwrap().unwrap();
     let mut body = Vec::new();
     read(&mut answer, &mut body).await.unwrap();
     assert_eq!(body, BODY);

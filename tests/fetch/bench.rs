@@ -9,14 +9,13 @@ use etl::budget::ByteBudget;
 use etl::config::{HttpConfig, RetryConfig};
 use etl::cpu::CpuPool;
 use etl::error::Error;
-use etl::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher};
+use etl::fetch::{AttemptFault, BacklogRoom, Body, FetchError, Fetcher, PageFetch, Waiting};
 use etl::metrics::Metrics;
 use etl::model::{Ask, DeclaredForm, Location, PageFault, PageId, PageOptions, PageRequest, Received};
 use etl::sink::LocalOutput;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use tempfile::TempDir;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::server::{Reply, Server};
 
@@ -98,7 +97,6 @@ pub(crate) struct Page {
 pub(crate) struct Bench {
     pub(crate) fetcher: Fetcher,
     pub(crate) metrics: Arc<Metrics>,
-    permits: Arc<Semaphore>,
     _folder: TempDir,
 }
 
@@ -114,11 +112,11 @@ impl Bench {
         let backlog = BacklogRoom { budget: ByteBudget::new(64 * MIB), memory_bytes_max: MIB, spools };
         let pool = CpuPool::new(1).unwrap();
         let fetcher = Fetcher::new(config, backlog, Arc::clone(&metrics), pool)?.with_seed(7);
-        Ok(Self { fetcher, metrics, permits: Arc::new(Semaphore::new(1000)), _folder: folder })
+        Ok(Self { fetcher, metrics, _folder: folder })
     }
 
-    pub(crate) fn permit(&self) -> OwnedSemaphorePermit {
-        Arc::clone(&self.permits).try_acquire_owned().unwrap()
+    pub(crate) fn begin<'a>(&'a self, request: &'a PageRequest) -> PageFetch<'a> {
+        self.fetcher.begin(request, Arc::new(Waiting::new(0)))
     }
 
     /// Reads the page whole, trying again as long as that may help.
@@ -133,10 +131,10 @@ impl Bench {
         options: PageOptions,
     ) -> Result<Page, PageFault> {
         let request = request_with(location, options);
-        let mut fetch = self.fetcher.begin(&request);
+        let mut fetch = self.begin(&request);
         loop {
             let mut body = Vec::new();
-            let fault = match fetch.open(Some(self.permit())).await {
+            let fault = match fetch.open().await {
                 Ok(mut answer) => match read(&mut answer, &mut body).await {
                     Ok(()) => {
                         return Ok(Page { body, form: answer.form(), end_proven: answer.end_proven() });

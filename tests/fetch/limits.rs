@@ -121,12 +121,12 @@ async fn request_is_over_for_its_host_with_the_last_byte_of_its_body() {
     let server = Server::always(page()).await;
     let bench = Bench::new(&HttpConfig { concurrency_per_host: Some(1), ..once() });
     let request = request(Location::Http(server.origin.parse().unwrap()));
-    let (mut first, mut second) = (bench.fetcher.begin(&request), bench.fetcher.begin(&request));
-    let mut answer = first.open(None).await.unwrap();
-    let early = tokio::time::timeout(Duration::from_millis(100), second.open(None)).await;
+    let (mut first, mut second) = (bench.begin(&request), bench.begin(&request));
+    let mut answer = first.open().await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(100), second.open()).await;
     assert!(early.is_err(), "the first body has not been read yet");
     read(&mut answer, &mut Vec::new()).await.unwrap();
-    second.open(None).await.unwrap();
+    second.open().await.unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::fetch::limits::Leave;
 use crate::fetch::redirect::Hop;
 use crate::fetch::resume::RESUMED_BYTES_MIN;
 use crate::fetch::retry::{Again, AttemptFault, Deadline};
+use crate::fetch::waiting::Waiting;
 use crate::metrics::Metrics;
 use crate::model::{Answer, Ask};
 
@@ -23,7 +24,7 @@ pub(super) struct Rest {
     /// The strong entity tag of what came so far.
     pub(super) validator: String,
     pub(super) codings: Option<String>,
-    pub(super) ordinal: u64,
+    pub(super) waiting: Arc<Waiting>,
     /// How often it may be tried still.
     pub(super) left_count: u32,
 }

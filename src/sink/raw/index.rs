@@ -1,5 +1,5 @@
-//! The index of a folder of raw bodies: a line where a run begins, one for each page in the order of its rows, one where
-//! it ends. Lines are only ever added.
+//! The index of a folder of raw bodies: a line where a run begins, one for each page in the order in which they were
+//! written, one where it ends. Lines are only ever added.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{OBJECTS, RawObjects, index_of, lock, object_of, shard_of, sweep, sync_folder};
 use crate::calendar::now_rfc3339;
 use crate::error::{Error, Result};
-use crate::model::{KeptBody, KeptPage};
+use crate::model::{KeptBody, KeptPage, Place};
 use crate::sink::local::Lock;
 
 /// Longest line: a URL of 64 KiB, where it led, and headers, of which an HTTP client takes some 400 KiB.
@@ -182,6 +182,9 @@ pub struct KeptRun {
     pub end: Option<KeptRunEnd>,
     /// When a run began that came later and has not ended.
     pub unended_since: Option<String>,
+    /// Chains of which a page stands behind pages that belong behind it, by the positions of their URLs in the list.
+    pub late: BTreeSet<u64>,
+    hindmost: Option<Place>,
     offset: u64,
     line_count_before: u64,
 }
@@ -218,13 +221,15 @@ impl KeptRun {
                         page_count: 0,
                         end: None,
                         unended_since: None,
+                        late: BTreeSet::new(),
+                        hindmost: None,
                         offset,
                         line_count_before,
                     });
                 }
-                Ok(Line::Page { run_id, .. }) => {
+                Ok(Line::Page { run_id, page }) => {
                     if let Some(run) = open.as_mut().filter(|run| run.run_id == run_id) {
-                        run.page_count += 1;
+                        run.add(page.place());
                     }
                 }
                 Ok(Line::End { run_id, pages_listed, pages_failed, pages_duplicate, .. }) => {
@@ -251,7 +256,15 @@ impl KeptRun {
         })
     }
 
-    /// Its pages, in the order of their rows.
+    fn add(&mut self, place: Place) {
+        self.page_count += 1;
+        if self.hindmost.is_some_and(|hindmost| hindmost > place) {
+            self.late.insert(place.ordinal);
+        }
+        self.hindmost = self.hindmost.max(Some(place));
+    }
+
+    /// Its pages, in the order in which they were written.
     ///
     /// # Errors
     /// The index can't be read again.
@@ -387,6 +400,7 @@ mod tests {
 
     fn page(line: u64, page: u32) -> KeptPage {
         KeptPage {
+            ordinal: line,
             url: format!("http://h/{line}?token=***"),
             url_sha256: sha256_hex(b"url"),
             line,
