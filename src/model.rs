@@ -48,7 +48,7 @@ pub struct PageId {
 
 /// Where the rows of a page stand among those of all pages: all first pages of chains come before all second ones, so
 /// that no chain has to be held back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// Page within its chain, from 1.
     pub page: u32,

@@ -102,9 +102,9 @@ struct Sinks<'a> {
 
 impl Sinks<'_> {
     /// Says which page is written next.
-    fn begin_page(&mut self, id: PageId) {
+    fn begin_page(&mut self, id: PageId, has_failed: bool) {
         let from = Written { rows: self.table.row_count(), reject_bytes: self.rejects.written_bytes() };
-        if self.order.begin_page(id.place(), from) {
+        if self.order.begin_page(id.place(), from, has_failed) {
             self.table.end_run();
         }
     }
@@ -428,7 +428,7 @@ async fn write_pages(
         if let (Some(raw), Some(kept)) = (&mut sinks.raw, intake.kept.take()) {
             raw.push(*kept)?;
         }
-        sinks.begin_page(id);
+        sinks.begin_page(id, taken.is_err());
         match taken {
             Ok(end) => {
                 tally.count_page(report, id, &intake.counts);
@@ -445,7 +445,7 @@ async fn write_pages(
                         metrics.pages_listed.add(1);
                         // It is known now, and belongs behind those of other chains.
                         sinks.order.put_off(next.ordinal);
-                        sinks.begin_page(next);
+                        sinks.begin_page(next, true);
                         fail_page(&mut tally, report, &mut sinks, next, &shown, &fault)?;
                         metrics.pages_done.add(1);
                     }

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
+use serde::{Deserialize, Serialize};
 
 use crate::pointer;
 
@@ -37,7 +38,7 @@ pub const NESTED_LEVELS_MAX: u32 = 16;
 pub const DOUBLE_INTEGER_MAX: u64 = 1 << 53;
 
 /// The kinds of JSON values that a column has held. Nulls are no kind: every column may hold them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Kinds(u16);
 
 impl Kinds {
@@ -107,7 +108,7 @@ impl Default for Nesting {
 }
 
 /// What has been seen of a column: kinds of values, and below objects and lists the same again.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Shape {
     /// Kinds of values.
     pub kinds: Kinds,

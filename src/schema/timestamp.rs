@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, TimestampNanosecondArray};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+use serde::{Deserialize, Serialize};
 
 /// The time zone of timestamp columns, as Arrow spells it.
 const UTC: &str = "UTC";
@@ -26,7 +27,7 @@ const DIGITS_OF_MICROS: usize = 6;
 /// (n = 1..=9); trailing zeros trimmed. Microseconds hold up to 6 digits, nanoseconds the years 1678 to 2261.
 /// Sets shrink by intersection, which is commutative and associative; where no spelling or no unit is left, the
 /// column is text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TimestampForms(u64);
 
 const ALWAYS: u32 = 0;

@@ -133,6 +133,11 @@ impl LocalOutput {
         Spools { target: self.target.clone(), count: Arc::default() }
     }
 
+    /// The folder in which a run on this output keeps what it has done.
+    pub fn state(&self) -> PathBuf {
+        with_suffix(&self.target, ".etl")
+    }
+
     /// The rejects file that will be replaced or removed.
     pub fn rejects(&self) -> &Path {
         &self.rejects

@@ -1,9 +1,12 @@
-//! Where output becomes visible, a file on a local disk; and the folder that raw bodies are kept in.
+//! Where output becomes visible, a file on a local disk; and the folders for raw bodies, and for what a stopped run has
+//! done.
 
 mod local;
 mod raw;
+mod state;
 mod writeback;
 
 pub use local::{LocalOutput, Scratch, Spool, Spools};
 pub use raw::{KeptPages, KeptRun, RawIndex, RawObject, RawObjects, StoredBody, index_of};
+pub use state::{StateFolder, name_of};
 pub use writeback::Writeback;

@@ -7,11 +7,13 @@ mod part;
 mod part_reader;
 mod rejects;
 mod row_group;
+mod saved;
 mod table;
 mod unify;
 
 pub use footer::Footer;
-pub use order::{Sequence, Written, WrittenOrder};
+pub use order::{Run, Sequence, Written, WrittenOrder};
 pub use part_reader::schema_of_table;
 pub use rejects::{PageRejects, RejectsWriter};
+pub use saved::{SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
 pub use table::{TableStats, TableWriter};

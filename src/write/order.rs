@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::Place;
 
 /// What was written, run by run.
@@ -17,17 +19,26 @@ pub struct WrittenOrder {
     hindmost: Option<Place>,
     /// Chains of which pages are missing among those that were written.
     late: BTreeSet<u64>,
+    /// Whether the last run goes on.
+    is_open: bool,
+    /// Runs that were given out.
+    cut_count: usize,
+    /// Runs of earlier processes. Pages of them that failed have been asked for again since.
+    earlier_count: usize,
 }
 
 /// Pages that were written one behind the other, and between which no other belongs.
-#[derive(Debug)]
-struct Run {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
     first: Place,
+    last: Place,
     from: Written,
+    /// Whether it is one page that failed.
+    has_failed: bool,
 }
 
 /// How much is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Rows of the table.
     pub rows: u64,
@@ -53,15 +64,36 @@ impl WrittenOrder {
     }
 
     /// Says that a page is written next, when so much is. Returns whether a run ended before it.
-    pub fn begin_page(&mut self, place: Place, from: Written) -> bool {
-        let goes_on = self.last == self.hindmost && self.last.is_some_and(|last| self.is_next(last, place));
-        self.last = Some(place);
-        self.hindmost = self.hindmost.max(self.last);
-        if goes_on {
-            return false;
+    pub fn begin_page(&mut self, place: Place, from: Written, has_failed: bool) -> bool {
+        let last = self.last.filter(|last| Some(*last) == self.hindmost && self.is_next(*last, place));
+        self.hindmost = self.hindmost.max(Some(place));
+        self.last = Some(place).filter(|_| !has_failed);
+        match self.runs.last_mut().filter(|_| last.is_some() && !has_failed) {
+            Some(run) => {
+                run.last = place;
+                false
+            }
+            None => {
+                self.runs.push(Run { first: place, last: place, from, has_failed });
+                std::mem::replace(&mut self.is_open, true)
+            }
         }
-        self.runs.push(Run { first: place, from });
-        self.runs.len() > 1
+    }
+
+    /// Ends the run that goes on, and gives the runs that began since it was called last.
+    pub fn cut(&mut self) -> Vec<Run> {
+        (self.last, self.is_open) = (None, false);
+        let runs = self.runs[self.cut_count..].to_vec();
+        self.cut_count = self.runs.len();
+        runs
+    }
+
+    /// Goes on behind the runs of earlier processes.
+    pub fn resume(&mut self, runs: Vec<Run>) {
+        self.hindmost = runs.iter().map(|run| run.last).max();
+        self.runs = runs;
+        self.cut_count = self.runs.len();
+        self.earlier_count = self.runs.len();
     }
 
     /// Whether no page that is written at another time belongs between the two.
@@ -75,11 +107,13 @@ impl WrittenOrder {
 
     /// How it is put in order, once so much is written; `None` if it is.
     pub fn sequence(&self, end: Written) -> Option<Sequence> {
-        if self.runs.is_sorted_by_key(|run| run.first) {
+        let is_dropped = |run: usize| run < self.earlier_count && self.runs[run].has_failed;
+        if self.runs.is_sorted_by_key(|run| run.first) && !(0..self.runs.len()).any(is_dropped) {
             return None;
         }
         let end_of = |run: usize| self.runs.get(run + 1).map_or(end, |next| next.from);
-        let mut sequence = Sequence { runs: (0..self.runs.len()).collect(), ..Sequence::default() };
+        let kept = (0..self.runs.len()).filter(|run| !is_dropped(*run));
+        let mut sequence = Sequence { runs: kept.collect(), ..Sequence::default() };
         sequence.runs.sort_by_key(|run| self.runs[*run].first);
         for run in &sequence.runs {
             let (from, to) = (self.runs[*run].from, end_of(*run));
@@ -111,7 +145,7 @@ mod tests {
         let places: Vec<_> = written.iter().map(place).collect();
         let mut from = Written::default();
         for place in &places {
-            order.begin_page(*place, from);
+            order.begin_page(*place, from, false);
             from = Written { rows: from.rows + 2, reject_bytes: from.reject_bytes + 10 };
         }
         (order, places, from)

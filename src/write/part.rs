@@ -267,6 +267,8 @@ pub(super) struct FinishedPart {
     pub(super) row_group_count: usize,
     /// Its size, once it is synced.
     pub(super) bytes: u64,
+    /// Whether it is to outlast the run, and stays when it was taken over.
+    pub(super) is_saved: bool,
 }
 
 /// Encodes the arrays of one top-level column with the writers of its leaves.
@@ -443,7 +445,7 @@ impl PartFile {
         }
         let Self { writer, path, dictionaries, row_count, row_group_count, .. } = self;
         let file = writer.into_inner().map_err(|error| encoding_failed(&path, error))?;
-        Ok((FinishedPart { path, dictionaries, row_count, row_group_count, bytes: 0 }, file))
+        Ok((FinishedPart { path, dictionaries, row_count, row_group_count, bytes: 0, is_saved: false }, file))
     }
 }
 

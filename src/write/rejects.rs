@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::Serialize;
 
 use super::order::Sequence;
+use super::saved::SavedFile;
 use crate::config::RejectsRaw;
 use crate::error::{Error, Result};
 use crate::model::{Loss, PageFault, PageId, RawRecord, Received, Reject};
@@ -23,6 +24,8 @@ const LINES_BYTES_MAX: usize = 256 << 10;
 pub struct RejectsWriter {
     file: Option<Lines>,
     written_bytes: u64,
+    /// The files of the bytes before those in `file`.
+    saved: Vec<SavedFile>,
     /// How much is shown of a failed page.
     rejects_raw: RejectsRaw,
 }
@@ -157,7 +160,7 @@ impl RejectsWriter {
     /// Without rejects. Records come with as much as may be shown; of failed pages, in which it can't be told what
     /// stands where, anything but [`RejectsRaw::Full`] shows the size.
     pub fn new(rejects_raw: RejectsRaw) -> Self {
-        Self { file: None, written_bytes: 0, rejects_raw }
+        Self { file: None, written_bytes: 0, saved: Vec::new(), rejects_raw }
     }
 
     /// Bytes of the file so far.
@@ -216,8 +219,11 @@ impl RejectsWriter {
     /// # Errors
     /// The file can't be written.
     pub fn finish(mut self, output: &LocalOutput, sequence: Option<&Sequence>) -> Result<Option<PathBuf>> {
-        if let Some(sequence) = sequence.filter(|sequence| sequence.reject_bytes.len() > 1) {
-            self.put_in_order(output, &sequence.reject_bytes)?;
+        let as_written = 0..self.written_bytes;
+        match sequence.filter(|sequence| sequence.reject_bytes.len() > 1 || !self.saved.is_empty()) {
+            Some(sequence) => self.put_in_order(output, &sequence.reject_bytes)?,
+            None if !self.saved.is_empty() => self.put_in_order(output, &[as_written])?,
+            None => {}
         }
         let Some(Lines { path, file }) = self.file else { return Ok(None) };
         let file = file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()))?;
@@ -226,19 +232,60 @@ impl RejectsWriter {
     }
 
     fn put_in_order(&mut self, output: &LocalOutput, ranges: &[Range<u64>]) -> Result<()> {
-        let Some(Lines { path, file }) = self.file.take() else { return Ok(()) };
-        let flushed = file.into_inner();
-        let mut written = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
-        // Its name is for the one in order; what was written so far is there as long as it is open.
-        output.remove_part(&path)?;
+        // Each with where its bytes begin.
+        let mut written = Vec::new();
+        let mut begin = 0;
+        for SavedFile { path, bytes, .. } in std::mem::take(&mut self.saved) {
+            let file = File::open(&path).map_err(|error| Error::storage("reopen", &path, error))?;
+            written.push((begin, path, file));
+            begin += bytes;
+        }
+        if let Some(Lines { path, file }) = self.file.take() {
+            let flushed = file.into_inner();
+            let file = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
+            // Its name is for the one in order; what was written so far is there as long as it is open.
+            output.remove_part(&path)?;
+            written.push((begin, path, file));
+        }
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let end = self.written_bytes;
         let ours = self.file(output)?;
-        for Range { start, end } in ranges {
-            let copied = written
-                .seek(SeekFrom::Start(*start))
-                .and_then(|_| std::io::copy(&mut (&mut written).take(end - start), &mut ours.file));
-            copied.map_err(|error| Error::storage("write", &path, error))?;
+        for range in ranges {
+            for index in 0..written.len() {
+                let until = written.get(index + 1).map_or(end, |(begin, ..)| *begin);
+                let (begin, path, file) = &mut written[index];
+                let (from, to) = (range.start.max(*begin), range.end.min(until));
+                if from < to {
+                    let copied = file
+                        .seek(SeekFrom::Start(from - *begin))
+                        .and_then(|_| std::io::copy(&mut file.take(to - from), &mut ours.file));
+                    copied.map_err(|error| Error::storage("copy", path, error))?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Brings all rejects so far into files that are synced, and gives the one that was not saved before, where `keep` has
+    /// put it.
+    ///
+    /// # Errors
+    /// The file can't be written, or `keep` fails.
+    pub fn save(&mut self, keep: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<Option<SavedFile>> {
+        let Some(Lines { path, file }) = self.file.take() else { return Ok(None) };
+        let file = file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()))?;
+        file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
+        let saved = SavedFile::read(keep(&path)?)?;
+        self.saved.push(saved.clone());
+        Ok(Some(saved))
+    }
+
+    /// Goes on behind the rejects that an earlier process saved.
+    pub fn resume(&mut self, saved: Vec<SavedFile>) {
+        self.written_bytes = saved.iter().map(|file| file.bytes).sum();
+        self.saved = saved;
     }
 
     fn write(&mut self, output: &LocalOutput, lines: &[u8]) -> Result<()> {

@@ -4,6 +4,8 @@
 //! that knows more than the open part (a new column, a wider type) closes it and begins the next; at
 //! the end parts of different schemas become one, and rows that came out of order are put in order.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +17,7 @@ use super::order::Sequence;
 use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode};
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
+use super::saved::{SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
 use super::unify::unify;
 use crate::config::{RowGroupConfig, TransformConfig};
 use crate::cpu::CpuPool;
@@ -28,7 +31,7 @@ use crate::sink::LocalOutput;
 #[derive(Debug, Clone)]
 pub struct TableStats {
     /// Where the file stands, synced, before it is published.
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
     /// Its rows.
     pub row_count: u64,
     /// Its row groups.
@@ -55,6 +58,9 @@ pub struct TableWriter {
     /// Row groups of records without members, held back until there is a column.
     without_columns: Vec<RowGroup>,
     finished: Vec<(Arc<PartColumns>, FinishedPart)>,
+    /// Those of the finished parts, and of the runs, that are saved.
+    saved_count: usize,
+    saved_run_count: usize,
 }
 
 /// What a table is written with.
@@ -111,6 +117,8 @@ impl TableWriter {
             open: None,
             without_columns: Vec::new(),
             finished: Vec::new(),
+            saved_count: 0,
+            saved_run_count: 0,
         }
     }
 
@@ -224,6 +232,69 @@ impl TableWriter {
         Ok(())
     }
 
+    /// Brings all rows so far into parts that are synced, and gives those that were not saved before, each where `keep` has
+    /// put it; `None`, and nothing is saved, where rows wait for the first column.
+    ///
+    /// # Errors
+    /// The output can't be written, or `keep` fails.
+    pub async fn save(
+        &mut self,
+        output: &mut LocalOutput,
+        mut keep: impl FnMut(&Path) -> Result<PathBuf>,
+    ) -> Result<Option<SavedTable>> {
+        if let Some(row_group) = self.row_groups.pop_last() {
+            self.write(output, row_group).await?;
+        }
+        if !self.without_columns.is_empty() {
+            return Ok(None);
+        }
+        self.close_part().await?;
+        self.end_run();
+        let mut saved = Vec::new();
+        for (columns, part) in &mut self.finished[self.saved_count..] {
+            let path = part.path.clone();
+            self.tools.pool.run(move || sync(&path)).await??;
+            part.path = keep(&part.path)?;
+            part.is_saved = true;
+            let path = part.path.clone();
+            saved.push(SavedPart {
+                file: self.tools.pool.run(move || SavedFile::read(path)).await??,
+                row_count: part.row_count,
+                columns: SavedColumns {
+                    shape: columns.shape.clone(),
+                    seen_fields: columns.seen_fields.clone(),
+                    dictionaries: part.dictionaries.clone(),
+                    row_group_count: part.row_group_count,
+                },
+            });
+        }
+        self.saved_count = self.finished.len();
+        let shapes = SavedShapes::of(&self.run_shapes[self.saved_run_count..]);
+        self.saved_run_count = self.run_shapes.len();
+        Ok(Some(SavedTable { parts: saved, shapes }))
+    }
+
+    /// Goes on behind the parts that an earlier process saved.
+    ///
+    /// # Errors
+    /// A computed column has the name of one of theirs.
+    pub fn resume(&mut self, saved: SavedTable) -> Result<()> {
+        for SavedPart { file, row_count, columns } in saved.parts {
+            let SavedColumns { shape, seen_fields, dictionaries, row_group_count } = columns;
+            self.shape.unite(&shape, self.tools.transform.nesting);
+            unite_fields(&mut self.seen_fields, seen_fields.iter().copied());
+            self.row_count += row_count;
+            let columns = PartColumns::new(shape, seen_fields, &self.tools.transform, Form::Part)?;
+            let SavedFile { path, bytes, .. } = file;
+            let part = FinishedPart { path, dictionaries, row_count, row_group_count, bytes, is_saved: true };
+            self.finished.push((Arc::new(columns), part));
+        }
+        self.saved_count = self.finished.len();
+        self.run_shapes.extend(saved.shapes.runs());
+        self.saved_run_count = self.run_shapes.len();
+        Ok(())
+    }
+
     /// Writes what is left and finishes the file, its rows put in this order if they are not; `None` when there is no
     /// column to write.
     ///
@@ -256,7 +327,13 @@ impl TableWriter {
         if let Some(sequence) = sequence {
             self.order_columns(sequence);
         }
-        let is_only_part = self.finished.is_empty() && sequence.is_none();
+        // Where parts were closed for no reason of their schema, their row groups are made as large as they may be.
+        let as_written = 0..self.row_count;
+        let rows = match sequence {
+            Some(sequence) => Some(&*sequence.rows),
+            None => (self.saved_count > 0).then_some(std::slice::from_ref(&as_written)),
+        };
+        let is_only_part = self.finished.is_empty() && rows.is_none();
         let (columns, part) = match self.open.take() {
             Some(open) if is_only_part && open.columns.are_final() => {
                 let (columns, file, footer) = (open.columns, open.file.await?, footer.clone());
@@ -266,7 +343,7 @@ impl TableWriter {
                 self.open = open;
                 self.close_part().await?;
                 let (columns, Tools { pool, metrics, .. }) = (self.columns(Form::Published)?, &self.tools);
-                let rows = sequence.map(|sequence| (&*sequence.rows, self.tools.row_group));
+                let rows = rows.map(|rows| (rows, self.tools.row_group));
                 let part = unify((pool, metrics), output, &columns, self.finished, rows, footer).await?;
                 (columns, part)
             }
@@ -448,6 +525,10 @@ impl Tools {
         let grew = !is_fixed && shape.unite(&slice.rows.shape, self.transform.nesting);
         unite_fields(seen_fields, slice.rows.seen_fields()) | grew
     }
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| Error::storage("sync", path, error))
 }
 
 fn unite_fields(ours: &mut [bool], theirs: impl Iterator<Item = bool>) -> bool {

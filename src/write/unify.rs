@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::schema::leaf_count;
 use crate::sink::LocalOutput;
 
-/// Writes parts as one file with `columns`, which hold all of theirs, and removes them. `rows`, where they are out of
+/// Writes parts as one file with `columns`, which hold all of theirs, and removes those that are not saved. `rows`, where they are out of
 /// order, are the ranges of the rows of all parts in the order in which they belong; row groups of fewer rows than
 /// they could have become one then.
 ///
@@ -40,7 +40,9 @@ pub(super) async fn unify(
     let mut paths = Vec::with_capacity(parts.len());
     let mut sources = Vec::with_capacity(parts.len());
     for (part_columns, part) in parts {
-        paths.push(part.path.clone());
+        if !part.is_saved {
+            paths.push(part.path.clone());
+        }
         sources.push(Source {
             leaves: leaves_of(&part_columns),
             origins: columns.origins_in(&part_columns),

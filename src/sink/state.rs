@@ -1,0 +1,198 @@
+//! The folder in which a run that may be stopped keeps what it has done, for the next run to go on with.
+//!
+//! Unless it is named (`--state`), it stands beside the output and is gone after a complete run.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind as IoErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use super::local::{LocalOutput, Lock};
+use crate::error::{Error, Result};
+
+/// Beginnings of the names of files that parts of the output, and of the rejects, are kept under.
+const PART: &str = "part-";
+const REJECTS: &str = "rejects-";
+
+/// The folder of one output.
+#[derive(Debug)]
+pub struct StateFolder {
+    path: PathBuf,
+    is_named: bool,
+    file_count: u64,
+    /// Of a named folder, which runs on different outputs might share.
+    _lock: Option<Lock>,
+}
+
+impl StateFolder {
+    /// The folder at `named`, which is made if it is not there, or the one of this output.
+    ///
+    /// # Errors
+    /// It is no folder, can't be made, or another run works in it ([`Locked`](crate::error::ErrorKind::Locked)).
+    pub fn open(output: &LocalOutput, named: Option<&Path>) -> Result<Self> {
+        let Some(path) = named else {
+            let path = output.state();
+            return Ok(Self { path, is_named: false, file_count: 0, _lock: None });
+        };
+        make(path)?;
+        let lock = Lock::acquire(&path.join("run"), "--state")?;
+        Ok(Self { path: path.to_owned(), is_named: true, file_count: 0, _lock: Some(lock) })
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it was named, and so stays.
+    pub fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Whether it is there.
+    pub fn is_there(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Makes it, if it is not there, synced.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn make(&self) -> Result<()> {
+        make(&self.path)
+    }
+
+    /// Where the file with this name stands.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Moves a synced part of the output into the folder.
+    ///
+    /// # Errors
+    /// It can't be moved.
+    pub fn keep_part(&mut self, part: &Path) -> Result<PathBuf> {
+        self.keep(part, PART)
+    }
+
+    /// Moves synced rejects into the folder.
+    ///
+    /// # Errors
+    /// They can't be moved.
+    pub fn keep_rejects(&mut self, rejects: &Path) -> Result<PathBuf> {
+        self.keep(rejects, REJECTS)
+    }
+
+    /// Syncs the folder: what was moved into it is there after a crash.
+    ///
+    /// # Errors
+    /// It can't be synced.
+    pub fn sync(&self) -> Result<()> {
+        sync(&self.path)
+    }
+
+    /// Removes the parts and rejects that are not among `known`: those that were moved here and never made known.
+    ///
+    /// # Errors
+    /// One can't be removed.
+    pub fn sweep(&mut self, known: &HashSet<String>) -> Result<()> {
+        for name in self.names()? {
+            let number = [PART, REJECTS].iter().find_map(|kind| name.strip_prefix(kind));
+            let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else { continue };
+            if known.contains(&name) {
+                self.file_count = self.file_count.max(number);
+            } else {
+                remove(&self.path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the folder, which has nothing in it that is not ours; a named one stays.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub fn clear(&mut self) -> Result<()> {
+        if !self.is_there() {
+            return Ok(());
+        }
+        self.sweep(&HashSet::new())?;
+        if self.is_named {
+            return Ok(());
+        }
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != IoErrorKind::NotFound => {
+                Err(Error::storage("remove the folder", &self.path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, file: &Path, kind: &str) -> Result<PathBuf> {
+        self.file_count += 1;
+        let kept = self.path.join(format!("{kind}{}", self.file_count));
+        match fs::rename(file, &kept) {
+            Ok(()) => Ok(kept),
+            Err(error) if error.kind() == IoErrorKind::CrossesDevices => {
+                let copied = fs::copy(file, &kept).and_then(|_| File::open(&kept)?.sync_all());
+                copied.map_err(|error| Error::storage("copy", &kept, error))?;
+                remove(file)?;
+                Ok(kept)
+            }
+            Err(error) => Err(Error::storage("move", file, error)),
+        }
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let failed = |error| Error::storage("list", &self.path, error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            // What is no text is none of ours.
+            names.extend(name.to_str().map(ToOwned::to_owned));
+        }
+        Ok(names)
+    }
+}
+
+/// The name of a file in its folder.
+///
+/// # Panics
+/// It has none that is text, and so is none of ours.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().and_then(OsStr::to_str).expect("files of the state have names in ASCII").to_owned()
+}
+
+fn make(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o700).create(path).map_err(|error| match error.kind() {
+        IoErrorKind::AlreadyExists => {
+            Error::usage(format!("{}: expected a folder for the state, got a file", path.display()))
+        }
+        IoErrorKind::NotFound => Error::usage(format!(
+            "--state {}: the folder around it is not there; create it or mend the path",
+            path.display()
+        )),
+        _ => Error::storage("create the folder", path, error),
+    })?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => sync(parent),
+        None => sync(Path::new(".")),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != IoErrorKind::NotFound => Err(Error::storage("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| Error::storage("sync the folder", folder, error))
+}

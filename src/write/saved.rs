@@ -1,0 +1,125 @@
+//! What was written so far, as another process can go on with it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::RunningDigest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Shape;
+
+/// Bytes that are hashed at once.
+const STEP_BYTES: usize = 256 << 10;
+
+/// A synced file of a table that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedFile {
+    /// Where it stands.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+}
+
+/// What a table saved since it saved last.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SavedTable {
+    /// Parts, in the order of their rows.
+    pub parts: Vec<SavedPart>,
+    /// The runs of rows in them.
+    pub shapes: SavedShapes,
+}
+
+/// A part of a table, and what has to be known beside its file to go on with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedPart {
+    /// Its file.
+    pub file: SavedFile,
+    /// Its rows.
+    pub row_count: u64,
+    /// The rest.
+    pub columns: SavedColumns,
+}
+
+/// The columns of a part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SavedColumns {
+    pub(super) shape: Shape,
+    pub(super) seen_fields: Vec<bool>,
+    pub(super) dictionaries: Vec<Vec<bool>>,
+    pub(super) row_group_count: usize,
+}
+
+/// What the rows of each run brought, by which columns are put in order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SavedShapes {
+    shapes: Vec<Arc<Shape>>,
+    /// By run, one of the shapes.
+    of_runs: Vec<usize>,
+}
+
+impl SavedShapes {
+    pub(super) fn of(runs: &[Arc<Shape>]) -> Self {
+        let mut saved = Self::default();
+        for shape in runs {
+            if saved.shapes.last().is_none_or(|last| !Arc::ptr_eq(last, shape)) {
+                saved.shapes.push(Arc::clone(shape));
+            }
+            saved.of_runs.push(saved.shapes.len() - 1);
+        }
+        saved
+    }
+
+    pub(super) fn runs(&self) -> impl Iterator<Item = Arc<Shape>> {
+        self.of_runs.iter().filter_map(|shape| self.shapes.get(*shape)).map(Arc::clone)
+    }
+}
+
+impl SavedFile {
+    /// The file at `path`, read once.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(super) fn read(path: PathBuf) -> Result<Self> {
+        let (bytes, sha256) = digest_of(&path)?;
+        Ok(Self { path, bytes, sha256 })
+    }
+
+    /// Looks whether the file is as it was written.
+    ///
+    /// # Errors
+    /// It is not, or can't be read.
+    pub fn check(&self) -> Result<()> {
+        let (bytes, sha256) = digest_of(&self.path)?;
+        if (bytes, sha256) == (self.bytes, self.sha256) {
+            return Ok(());
+        }
+        let (path, expected) = (self.path.display(), self.bytes);
+        let found = if bytes == expected { "others".to_owned() } else { format!("{bytes} bytes") };
+        Err(Error::new(
+            ErrorKind::Storage,
+            format!(
+                "{path} is damaged: expected the {expected} bytes that were written, got {found}; --fresh starts anew"
+            ),
+        ))
+    }
+}
+
+fn digest_of(path: &Path) -> Result<(u64, [u8; 32])> {
+    let failed = |error| Error::storage("read back", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut buffer = vec![0; STEP_BYTES];
+    let (mut digest, mut bytes) = (RunningDigest::default(), 0);
+    loop {
+        let read = file.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            return Ok((bytes, digest.finish()));
+        }
+        digest.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+}
