@@ -44,6 +44,8 @@
 //! - **A schema may be declared** ([`schema::DeclaredSchema`]): the output begins with it, and records may be held to
 //!   it. A chunk is decoded without it first; only if its columns don't fit is each record looked at.
 //!   [`pipeline::Surveyor`] runs the line up to the columns, to print the schema that there is.
+//! - **What is done is known.** A page is done in the transaction that makes the part with its rows known, after the
+//!   bytes of the part are on the disk ([`ledger`]). The line does not use it yet.
 //! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
 //!   and renames only what was synced, reopened and compared with the counts.
 //!
@@ -63,7 +65,7 @@
 //! # Modules
 //!
 //! Imports go down only, and a test holds them to it: [`pipeline`] -> [`fetch`] | [`transform`] | [`mod@write`]
-//! -> [`sink`], [`cpu`], [`budget`] -> [`model`], [`schema`], [`config`], [`error`], [`metrics`],
+//! -> [`sink`], [`ledger`], [`cpu`], [`budget`] -> [`model`], [`schema`], [`config`], [`error`], [`metrics`],
 //! [`report`], [`calendar`], [`mod@pointer`].
 
 pub mod config;
@@ -80,6 +82,7 @@ mod digest;
 
 pub mod budget;
 pub mod cpu;
+pub mod ledger;
 pub mod sink;
 
 pub mod fetch;

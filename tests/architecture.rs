@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["main", "cli", "commands", "machine", "process", "progress"],
     &["pipeline"],
     &["fetch", "transform", "write"],
-    &["sink", "cpu", "budget"],
+    &["sink", "ledger", "cpu", "budget"],
     &["model", "schema", "config", "error", "metrics", "report", "calendar", "digest", "pointer"],
 ];
 
@@ -37,6 +37,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("parquet", &["write/part.rs", "write/part_reader.rs"]),
     ("rayon", &["cpu.rs"]),
     ("reqwest", &["fetch/client.rs"]),
+    ("rusqlite", &["ledger/database.rs"]),
     ("rustix", &["sink/writeback.rs"]),
     ("sha2", &["digest.rs"]),
     ("simdutf8", &["transform/records.rs"]),
