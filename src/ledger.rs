@@ -29,6 +29,8 @@ mod schema;
 mod seal;
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

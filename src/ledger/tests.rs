@@ -1,4 +1,4 @@
-//! What the ledger promises while its file is as it was written.
+//! What the ledger promises while its file is as it was written; `damage_tests` has the rest.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
