@@ -199,6 +199,7 @@ fn rows_that_sqlite_finds_nothing_wrong_with_are_found_too() {
         ("CREATE INDEX pages_by_url ON pages (url_key)", "more than its tables"),
         ("ALTER TABLE runs ADD COLUMN note TEXT", "another table in the place of runs"),
         ("DROP TABLE seals", "no table seals"),
+        ("PRAGMA journal_mode = DELETE", "it is not in WAL mode"),
         ("PRAGMA user_version = 0", "version 0, which there is not"),
     ];
     for (sql, expected_words) in changes {
