@@ -1,7 +1,7 @@
 //! Days and instants: `--as-of`, `{date:...}`, HTTP dates, `started_at`. The only chrono import.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
@@ -58,10 +58,14 @@ pub fn now_rfc3339() -> String {
     DateTime::<Utc>::from(std::time::SystemTime::now()).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// Time from an RFC 3339 instant until now, none if it lies ahead; `None` if it can't be read.
+pub fn time_since(instant: &str) -> Option<Duration> {
+    let instant = DateTime::parse_from_rfc3339(instant).ok()?;
+    Some(Utc::now().signed_duration_since(instant).to_std().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

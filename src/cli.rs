@@ -18,8 +18,8 @@ use std::sync::Arc;
 use etl::calendar::Day;
 use etl::config::{
     Config, ContractConfig, Feature, FeatureConfig, HashKey, HttpConfig, InputConfig, OnNonfinite,
-    OutputConfig, Projection, RejectsRaw, ResourceConfig, RetryConfig, RowGroupConfig, SurveyConfig,
-    TransformConfig, ValuesField,
+    OutputConfig, Projection, RejectsRaw, ResourceConfig, RetryConfig, RowGroupConfig, StateConfig,
+    SurveyConfig, TransformConfig, ValuesField,
 };
 use etl::error::Error;
 use etl::fetch::Redaction;
@@ -28,7 +28,7 @@ use etl::transform::Filter;
 
 use args::{
     Args, Command, Contract, FeatureArgs, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite, NotArgs,
-    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, TalkArgs,
+    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, StateArgs, TalkArgs,
 };
 use fields::Renamed;
 use units::show_bytes;
@@ -147,7 +147,20 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
             },
         },
         resources: resources_of(&args.resources),
+        state: state_of(args.state),
     })
+}
+
+fn state_of(args: StateArgs) -> StateConfig {
+    StateConfig {
+        folder: args.state,
+        is_fresh: args.fresh,
+        checkpoint: args.checkpoint,
+        resume_within: args.resume_within,
+        lock_wait: args.lock_wait,
+        deadline: args.deadline,
+        pages_max: args.max_pages_per_run,
+    }
 }
 
 fn survey_of(args: SchemaArgs, warnings: &mut Vec<String>) -> Result<SurveyConfig, Error> {

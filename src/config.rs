@@ -9,6 +9,7 @@ mod projection;
 mod request;
 mod schema;
 mod secret;
+mod state;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use paging::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
 pub use projection::{HashKey, Projection, RejectsRaw};
 pub use request::{ClientAuth, Header, Login, Method, OAuth2Config, RequestConfig, TlsConfig};
 pub use secret::Secret;
+pub use state::StateConfig;
 
 /// Everything that a run needs to know.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// What the run may use of the machine.
     pub resources: ResourceConfig,
+    /// What is kept of a run that is stopped.
+    pub state: StateConfig,
 }
 
 impl Config {

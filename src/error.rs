@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Unreachable,
     /// The output could not be written.
     Storage,
+    /// The time, or the number of pages, of the run was up before all was done.
+    Unfinished,
     /// Another run holds the lock of the output.
     Locked,
     /// SIGINT stopped the run.
@@ -47,6 +49,7 @@ impl ErrorKind {
             Self::Contract => 4,
             Self::Unreachable => 5,
             Self::Storage => 6,
+            Self::Unfinished => 7,
             Self::Locked => 75,
             Self::Interrupted => 130,
             Self::Terminated => 143,

@@ -4,7 +4,7 @@
 //! it is told here. A run that was killed leaves what it had done, and the next one takes it up or starts afresh.
 //!
 //! ```text
-//! open -> unfinished_run? -> resume_run | start_afresh, begin_run -> commit_part ... -> end_run -> close
+//! open -> unfinished_run? -> resume_run | start_afresh, begin_run -> commit_parts ... -> end_run -> close
 //! ```
 //!
 //! **Nothing is believed that can't be checked.** When it is opened, all of the file is looked at: whether it is a
@@ -43,7 +43,7 @@ use seal::Seals;
 use crate::error::{Error, Result};
 
 pub use read::{PageStates, Rows};
-pub use rows::{PageRow, PageState, PartFile, PartRow, Place, RunEnd, RunRow, RunStart, UrlKey};
+pub use rows::{PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart, UrlKey};
 
 /// Runs that are remembered: four days of one an hour. A run that a later one took up stays as long as that one.
 pub const RUNS_KEPT: usize = 100;
@@ -51,7 +51,8 @@ pub const RUNS_KEPT: usize = 100;
 /// The ledger of a state folder.
 ///
 /// ```
-/// use etl::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, Place, RunStart};
+/// use etl::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, RunStart};
+/// use etl::model::Place;
 ///
 /// # let folder = tempfile::tempdir().unwrap();
 /// let mut ledger = Ledger::open(folder.path())?;
@@ -83,7 +84,7 @@ pub const RUNS_KEPT: usize = 100;
 /// };
 /// let file = PartFile { name: "part-1".to_owned(), bytes: 4_096, sha256: [1; 32] };
 /// let part = PartRow { id: 1, file: Some(file), row_count: 10, rejects: None, meta: b"{}".to_vec() };
-/// ledger.commit_part(&part, &[page])?;
+/// ledger.commit_parts(&[part], &[page])?;
 ///
 /// // A process that is killed here leaves a page that need not be fetched again.
 /// drop(ledger);
@@ -183,25 +184,27 @@ impl Ledger {
         })
     }
 
-    /// Makes a part known, and its pages done, whatever state they say: all of it or nothing. The files of the part are
-    /// synced, and their folder is. They must stay after an error too: what the disk has is told when the ledger is
-    /// opened the next time.
+    /// Makes parts known, and their pages done, whatever state they say: all of it or nothing. The files of the parts are
+    /// synced, and their folder is. They must stay after an error too: what the disk has is told when the ledger is opened
+    /// the next time.
     ///
     /// # Errors
-    /// It can't be written; nothing more will be. It is a defect of the caller if a page is done already, if there is a
-    /// part with this id, or if no run works.
-    pub fn commit_part(&mut self, part: &PartRow, pages: &[PageRow]) -> Result<()> {
+    /// It can't be written; nothing more will be. It is a defect of the caller if a page is done already, if there is a part
+    /// with one of the ids, or if no run works.
+    pub fn commit_parts(&mut self, parts: &[PartRow], pages: &[PageRow]) -> Result<()> {
         let first_run = self.running_work()?;
         self.write(|changes| {
-            changes.add_part(first_run, part)?;
-            changes.put_pages(first_run, pages, Some(part.id), |_| PageState::Done)
+            for part in parts {
+                changes.add_part(first_run, part)?;
+            }
+            changes.put_pages(first_run, pages, parts.last().map(|part| part.id), |_| PageState::Done)
         })
     }
 
     /// Remembers pages that failed for good, whatever state they say.
     ///
     /// # Errors
-    /// As those of [`Self::commit_part`].
+    /// As those of [`Self::commit_parts`].
     pub fn record_failed(&mut self, pages: &[PageRow]) -> Result<()> {
         let first_run = self.running_work()?;
         self.write(|changes| changes.put_pages(first_run, pages, None, |_| PageState::Failed))
@@ -210,7 +213,7 @@ impl Ledger {
     /// Remembers how far pages have come that are neither done nor failed, such as when a run is stopped.
     ///
     /// # Errors
-    /// As those of [`Self::commit_part`]. It is a defect of the caller if a page says that it is done or has failed.
+    /// As those of [`Self::commit_parts`]. It is a defect of the caller if a page says that it is done or has failed.
     pub fn record_unfinished(&mut self, pages: &[PageRow]) -> Result<()> {
         let first_run = self.running_work()?;
         if pages.iter().any(|page| page.state >= PageState::Failed) {

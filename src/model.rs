@@ -94,6 +94,9 @@ impl Location {
     }
 }
 
+/// Tells pages apart by what is asked for: 16 bytes of a SHA-256.
+pub type PageKey = [u8; 16];
+
 /// A page to be fetched.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
@@ -101,6 +104,8 @@ pub struct PageRequest {
     pub id: PageId,
     /// Where its bytes are; may hold secrets, so it is never shown.
     pub location: Location,
+    /// By which it is known again: a digest of what is asked for.
+    pub key: PageKey,
     /// The location as it may be shown: secrets hidden, otherwise as it stands in the list.
     pub shown: Arc<str>,
     /// How it is asked for, and where its secrets may go.
@@ -350,6 +355,12 @@ pub struct PageEnd {
     pub answered_url: Option<Url>,
     /// Values beside its records, each with the place of its pointer among those that are looked at.
     pub beside: Vec<(usize, Beside)>,
+    /// What its answer said, where that is of interest.
+    pub notes: Option<Box<AnswerNotes>>,
+    /// Attempts that it took.
+    pub attempt_count: u32,
+    /// Bytes of its body, decompressed.
+    pub body_bytes: u64,
 }
 
 /// A column that says where a row comes from.

@@ -12,12 +12,14 @@ mod intake;
 mod life;
 mod probe;
 mod provenance;
+mod saving;
 mod survey;
 mod ticket;
 mod verdict;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -28,7 +30,7 @@ use crate::config::{Config, InputConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{PageList, RawKeeper, Redaction};
 use crate::metrics::Metrics;
-use crate::model::{PageEnd, PageFault, PageId};
+use crate::model::{PageEnd, PageFault, PageId, PageKey};
 use crate::report::{
     ColumnReport, EXIT_PARTIAL, PartReport, RawReport, ReplayReport, Report, RequestCounts, StageTime,
     StageTimes, Status, grouped,
@@ -41,12 +43,17 @@ use asker::Asker;
 use chains::{Chains, OpenChain};
 use intake::Intake;
 use life::{Decoding, Line, PAGES_AHEAD_MAX, Step};
+use saving::{Earlier, Saving};
 use ticket::Ticket;
 use verdict::Tally;
 
 pub use probe::{Probed, ProbedPage, Prober};
 pub use survey::Surveyor;
 
+/// How long a run may take to keep what it has done once it is told to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often it is looked whether another run still holds the lock.
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often it is looked whether the page that the writer waits for must wait long.
 const LATENESS_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -69,6 +76,15 @@ impl StopSignal {
         (sender, Self(receiver))
     }
 
+    /// Waits until the run is told to stop and nobody else hears it: at once, or after a while where somebody `listens`.
+    async fn unheard(&self, listens: &AtomicBool) -> ErrorKind {
+        let kind = self.clone().stopped().await;
+        if listens.load(Ordering::Relaxed) {
+            tokio::time::sleep(STOP_TIME_MAX).await;
+        }
+        kind
+    }
+
     /// Waits until the run is told to stop; for ever when nobody can tell it any more.
     async fn stopped(&mut self) -> ErrorKind {
         match self.0.wait_for(Option::is_some).await.map(|kind| *kind) {
@@ -78,11 +94,35 @@ impl StopSignal {
     }
 }
 
+/// When a run stops that can be gone on with.
+#[derive(Debug)]
+struct Stopping {
+    signal: StopSignal,
+    deadline: Option<tokio::time::Instant>,
+}
+
+impl Stopping {
+    /// By the signal, or after so long.
+    fn new(signal: StopSignal, deadline: Option<Duration>) -> Self {
+        Self { signal, deadline: deadline.map(|deadline| tokio::time::Instant::now() + deadline) }
+    }
+
+    async fn stopped(&mut self) -> ErrorKind {
+        let Some(deadline) = self.deadline else { return self.signal.stopped().await };
+        tokio::select! {
+            biased;
+            kind = self.signal.stopped() => kind,
+            () = tokio::time::sleep_until(deadline) => ErrorKind::Unfinished,
+        }
+    }
+}
+
 /// A page on its way: its task, what to call it, and what becomes of it.
 struct QueuedPage {
     /// By which it stands in the line.
     turn: u64,
     id: PageId,
+    key: PageKey,
     shown: Arc<str>,
     chain: Option<OpenChain>,
     ticket: Arc<Ticket>,
@@ -117,6 +157,8 @@ struct PutOff;
 enum Taken {
     Ended(Result<PageEnd, PageFault>),
     PutOff,
+    /// The run is to stop.
+    Stopped(ErrorKind),
 }
 
 impl Pipeline {
@@ -129,38 +171,84 @@ impl Pipeline {
     pub async fn run(mut self) -> Report {
         let started = Instant::now();
         let mut report = begun_report(&self.config.transform);
-        let mut stop = self.stop.clone();
+        let stop = self.stop.clone();
+        let listens = Arc::new(AtomicBool::new(false));
+        let mut is_told = false;
         let outcome = tokio::select! {
             biased;
             // The line is dropped where it stands: its tasks are aborted, its scratch is swept.
-            kind = stop.stopped() => Err(Error::new(kind, "stopped by a signal; nothing was published")),
-            outcome = self.run_line(&mut report) => outcome,
+            kind = stop.unheard(&listens) => Err(Error::new(kind, "stopped by a signal; nothing was published")),
+            outcome = self.run_and_tell(&mut report, started, &listens) => {
+                is_told = true;
+                outcome
+            }
         };
         if let Err(error) = outcome {
             report.fail(&error);
             count_left(&mut report);
         }
-        add_metrics(&mut report, &self.metrics);
-        report.elapsed_ms = started.elapsed().as_millis() as u64;
+        if !is_told {
+            add_metrics(&mut report, &self.metrics);
+            report.elapsed_ms = started.elapsed().as_millis() as u64;
+        }
         report
     }
 
-    async fn run_line(&mut self, report: &mut Report) -> Result<()> {
+    /// Runs to the end, and says in the state folder how that was. `listens` is set while the line itself hears a signal.
+    async fn run_and_tell(
+        &mut self,
+        report: &mut Report,
+        started: Instant,
+        listens: &AtomicBool,
+    ) -> Result<()> {
+        let mut saving = None;
+        // The lock is held until all is told.
+        let mut output = None;
+        let outcome = self.run_line(report, &mut output, &mut saving, listens).await;
+        listens.store(false, Ordering::Relaxed);
+        if let Err(error) = &outcome {
+            report.fail(error);
+            count_left(report);
+        }
+        add_metrics(report, &self.metrics);
+        report.elapsed_ms = started.elapsed().as_millis() as u64;
+        match saving.map(|saving: Saving| saving.end(report)) {
+            // The first error is the one to report.
+            Some(Err(error)) if outcome.is_ok() => Err(error),
+            _ => outcome,
+        }
+    }
+
+    async fn run_line(
+        &mut self,
+        report: &mut Report,
+        locked: &mut Option<LocalOutput>,
+        kept: &mut Option<Saving>,
+        listens: &AtomicBool,
+    ) -> Result<()> {
         let list = open_list(&self.config.input, report, &self.metrics).await?;
         let list_digest = list.digest().to_owned();
-        let mut output = LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref())?;
+        let output = locked.insert(self.lock_output().await?);
         let InputConfig { urls_file, replay, .. } = &self.config.input;
         let raw_folder = replay.as_ref().or(self.config.output.keep_raw.as_ref());
         for input in urls_file.iter().cloned().chain(raw_folder.map(|folder| index_of(folder))) {
             output.check_is_not_output(&input)?;
         }
+        let earlier = if self.can_be_resumed() {
+            let (saving, earlier) = Saving::open(&self.config, output, report, &list_digest)?;
+            *kept = Some(saving);
+            earlier
+        } else {
+            None
+        };
+        let remembers = kept.as_ref().is_some_and(Saving::remembers_answers);
         let (keeper, mut raw) = self.keep_raw(report, &list_digest)?.unzip();
         let spools = output.spools();
         let Config { http, transform, resources, .. } = &self.config;
         let (thread_count, memory_bytes) = (resources.thread_count, self.config.page_memory_bytes());
         let line =
             Line::new(http, transform, thread_count, memory_bytes, Arc::clone(&self.metrics), spools.clone());
-        let line = Arc::new(line?.keeping(keeper));
+        let line = Arc::new(line?.keeping(keeper).remembering(remembers));
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
@@ -168,15 +256,23 @@ impl Pipeline {
             self.config.output.row_group,
         );
         let mut rejects = RejectsWriter::new(self.config.transform.rejects_raw);
+        let late = list.kept_run().map(|run| run.late.clone()).unwrap_or_default();
 
         let mut order = WrittenOrder::default();
-        for ordinal in list.kept_run().iter().flat_map(|run| &run.late) {
-            order.put_off(*ordinal);
+        let mut tally = Tally::new(self.config.transform.rejects_raw);
+        let mut requests = list.requests()?;
+        if let Some(Earlier { table: saved, rejects: saved_rejects, runs, counts, done }) = earlier {
+            table.resume(saved)?;
+            rejects.resume(saved_rejects);
+            order.resume(runs);
+            tally.resume(report, counts);
+            requests = requests.without(done);
         }
+        late.into_iter().for_each(|ordinal| order.put_off(ordinal));
         let (sender, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
         let (put_off, pages_put_off) = mpsc::unbounded_channel();
         let sinks = Sinks {
-            output: &mut output,
+            output: &mut *output,
             spools,
             table: &mut table,
             rejects: &mut rejects,
@@ -184,15 +280,19 @@ impl Pipeline {
             order: &mut order,
         };
         let (chains, turns) = Chains::new(&self.config.http.pagination);
-        let asker = Asker::new(&line, &self.config.http, sender);
+        let asker = Asker::new(&line, &self.config.http, sender).at_most(self.config.state.pages_max);
+        let stopping = Stopping::new(self.stop.clone(), self.config.state.deadline);
+        let writer = Writer { line: &line, metrics: &self.metrics, sinks, saving: kept.as_mut(), stopping };
+        listens.store(writer.saving.is_some(), Ordering::Relaxed);
         let written = tokio::try_join!(
-            asker.ask_for_all(list.requests()?, turns, pages_put_off),
-            write_pages(&line, &self.metrics, (receiver, put_off), chains, report, sinks),
+            asker.ask_for_all(requests, turns, pages_put_off),
+            writer.write_pages((receiver, put_off), chains, report, tally),
         );
-        let verdict = written.and_then(|(duplicate_count, tally)| {
-            report.pages.duplicate = duplicate_count;
+        listens.store(false, Ordering::Relaxed);
+        let verdict = written.and_then(|(asked, tally)| {
+            report.pages.duplicate = asked.duplicate_count;
             if let Some(raw) = &mut raw {
-                raw.end(report.pages.listed, report.pages.failed, duplicate_count)?;
+                raw.end(report.pages.listed, report.pages.failed, asked.duplicate_count)?;
             }
             tally.verdict(report, &self.config.contract)
         });
@@ -207,15 +307,15 @@ impl Pipeline {
         let finished = match verdict {
             Ok(()) => {
                 let footer = Footer::of_run(&self.config, report, &list_digest);
-                let stats = table.finish(&mut output, sequence.as_ref(), &footer).await;
+                let stats = table.finish(output, sequence.as_ref(), &footer).await;
                 stats.and_then(|stats| check_rows(report, stats))
             }
             Err(error) => Err(error),
         };
         match finished {
             Ok(stats) => {
-                publish_rejects(rejects, sequence.as_ref(), report, &output)?;
-                self.publish(report, &output, stats)?;
+                publish_rejects(rejects, sequence.as_ref(), report, output)?;
+                self.publish(report, output, stats)?;
                 self.metrics.publish_time.add(all_pages_done.elapsed());
                 Ok(())
             }
@@ -223,12 +323,34 @@ impl Pipeline {
             Err(error) if error.kind() == ErrorKind::Storage => Err(error),
             Err(error) => {
                 // The first error is the one to report.
-                if let Err(second) = publish_rejects(rejects, sequence.as_ref(), report, &output) {
+                if let Err(second) = publish_rejects(rejects, sequence.as_ref(), report, output) {
                     report.hints.push(format!("the rejects file is not there: {}", second.one_line()));
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Locks the output, as soon as no other run holds it, or none does for as long as that is waited for.
+    async fn lock_output(&self) -> Result<LocalOutput> {
+        let end = self.config.state.lock_wait.map(|wait| Instant::now() + wait);
+        loop {
+            match LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref()) {
+                Err(error)
+                    if error.kind() == ErrorKind::Locked && end.is_some_and(|end| Instant::now() < end) =>
+                {
+                    tokio::time::sleep(LOCK_LOOK_INTERVAL).await;
+                }
+                locked => return locked,
+            }
+        }
+    }
+
+    /// Whether another run can go on with this one: what a chain has come to, and what was kept of bodies, is known to this
+    /// process alone.
+    fn can_be_resumed(&self) -> bool {
+        let Config { input, http, output, .. } = &self.config;
+        input.replay.is_none() && !http.pagination.is_on() && output.keep_raw.is_none()
     }
 
     /// Makes ready to keep bodies as they come, if that is asked for.
@@ -392,74 +514,119 @@ fn check_rows(report: &Report, stats: Option<TableStats>) -> Result<Option<Table
     Err(Error::defect(message))
 }
 
-/// Takes the pages as they stand in the line and writes what they came to.
-async fn write_pages(
-    line: &Line,
-    metrics: &Metrics,
-    (mut queue, put_off): (mpsc::Receiver<QueuedPage>, mpsc::UnboundedSender<QueuedPage>),
-    chains: Chains,
-    report: &mut Report,
-    mut sinks: Sinks<'_>,
-) -> Result<Tally> {
-    let mut tally = Tally::new(line.transform().rejects_raw);
-    while let Some(mut page) = queue.recv().await {
-        line.budget.advance_head(page.turn);
-        let (id, shown, mut chain) = (page.id, Arc::clone(&page.shown), page.chain.take());
-        let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
-        let taken = match take_page(line, &mut page, &mut intake, &mut sinks).await? {
-            Taken::PutOff => {
-                tracing::info!(page = %id, url = %shown, "page must wait long; others go first");
-                report.pages.deferred += 1;
-                sinks.order.put_off(id.ordinal);
-                // Nobody listens where a run is stopped.
-                drop(put_off.send(QueuedPage { chain, ..page }));
-                continue;
+/// Writes the pages of a run.
+struct Writer<'a> {
+    line: &'a Line,
+    metrics: &'a Metrics,
+    sinks: Sinks<'a>,
+    saving: Option<&'a mut Saving>,
+    stopping: Stopping,
+}
+
+impl Writer<'_> {
+    /// Takes the pages as they stand in the line and writes what they came to.
+    async fn write_pages(
+        mut self,
+        (mut queue, put_off): (mpsc::Receiver<QueuedPage>, mpsc::UnboundedSender<QueuedPage>),
+        chains: Chains,
+        report: &mut Report,
+        mut tally: Tally,
+    ) -> Result<Tally> {
+        loop {
+            let page = tokio::select! {
+                biased;
+                kind = self.stopping.stopped() => return Err(self.stop(kind, report, &tally).await?),
+                page = queue.recv() => page,
+            };
+            let Some(mut page) = page else { break };
+            let (line, metrics, sinks) = (self.line, self.metrics, &mut self.sinks);
+            line.budget.advance_head(page.turn);
+            let (id, key, shown, mut chain) = (page.id, page.key, Arc::clone(&page.shown), page.chain.take());
+            let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
+            let taken = match take_page(line, &mut page, &mut intake, sinks, &mut self.stopping).await? {
+                Taken::PutOff => {
+                    tracing::info!(page = %id, url = %shown, "page must wait long; others go first");
+                    report.pages.deferred += 1;
+                    sinks.order.put_off(id.ordinal);
+                    // Nobody listens where a run is stopped.
+                    drop(put_off.send(QueuedPage { chain, ..page }));
+                    continue;
+                }
+                Taken::Stopped(kind) => {
+                    intake.forget(sinks.output).await?;
+                    return Err(self.stop(kind, report, &tally).await?);
+                }
+                Taken::Ended(Err(fault)) => Err(fault),
+                Taken::Ended(Ok(end)) => match chains.check_is_new(&mut chain, &end) {
+                    Ok(()) => Ok(end),
+                    Err(fault) => {
+                        // It is one that has been: replayed, its records would be there twice.
+                        intake.kept = None;
+                        Err(fault)
+                    }
+                },
+            };
+            if let (Some(raw), Some(kept)) = (&mut sinks.raw, intake.kept.take()) {
+                raw.push(*kept)?;
             }
-            Taken::Ended(Err(fault)) => Err(fault),
-            Taken::Ended(Ok(end)) => match chains.check_is_new(&mut chain, &end) {
-                Ok(()) => Ok(end),
+            sinks.begin_page(id, taken.is_err());
+            match taken {
+                Ok(end) => {
+                    tally.count_page(report, id, &intake.counts);
+                    metrics.records_written.add(intake.counts.row_count());
+                    let reject_count = intake.counts.reject_count();
+                    intake.commit(sinks.table, sinks.rejects, sinks.output).await?;
+                    if let Some(saving) = &mut self.saving {
+                        saving.note_page((id, key, &shown), &end, reject_count);
+                    }
+                    match chains.go_on(id, chain, &end) {
+                        Ok(turned) => {
+                            metrics.pages_listed.add(u64::from(turned.has_next));
+                            tally.count_turn(report, id, turned);
+                        }
+                        Err(broken) => {
+                            let (next, fault) = *broken;
+                            report.pages.listed += 1;
+                            metrics.pages_listed.add(1);
+                            // It is known now, and belongs behind those of other chains.
+                            sinks.order.put_off(next.ordinal);
+                            sinks.begin_page(next, true);
+                            fail_page(&mut tally, report, sinks, next, &shown, &fault)?;
+                            metrics.pages_done.add(1);
+                        }
+                    }
+                }
                 Err(fault) => {
-                    // It is one that has been: replayed, its records would be there twice.
-                    intake.kept = None;
-                    Err(fault)
-                }
-            },
-        };
-        if let (Some(raw), Some(kept)) = (&mut sinks.raw, intake.kept.take()) {
-            raw.push(*kept)?;
-        }
-        sinks.begin_page(id, taken.is_err());
-        match taken {
-            Ok(end) => {
-                tally.count_page(report, id, &intake.counts);
-                metrics.records_written.add(intake.counts.row_count());
-                intake.commit(sinks.table, sinks.rejects, sinks.output).await?;
-                match chains.go_on(id, chain, &end) {
-                    Ok(turned) => {
-                        metrics.pages_listed.add(u64::from(turned.has_next));
-                        tally.count_turn(report, id, turned);
-                    }
-                    Err(broken) => {
-                        let (next, fault) = *broken;
-                        report.pages.listed += 1;
-                        metrics.pages_listed.add(1);
-                        // It is known now, and belongs behind those of other chains.
-                        sinks.order.put_off(next.ordinal);
-                        sinks.begin_page(next, true);
-                        fail_page(&mut tally, report, &mut sinks, next, &shown, &fault)?;
-                        metrics.pages_done.add(1);
-                    }
+                    intake.forget(sinks.output).await?;
+                    fail_page(&mut tally, report, sinks, id, &shown, &fault)?;
+                    chains.end();
                 }
             }
-            Err(fault) => {
-                intake.forget(sinks.output).await?;
-                fail_page(&mut tally, report, &mut sinks, id, &shown, &fault)?;
-                chains.end();
+            line.page_done();
+            if let Some(saving) = self.saving.as_mut().filter(|saving| saving.is_due()) {
+                saving.save(&mut self.sinks, report, &tally).await?;
             }
         }
-        line.page_done();
+        if self.line.is_cut_short() {
+            return Err(self.stop(ErrorKind::Unfinished, report, &tally).await?);
+        }
+        Ok(tally)
     }
-    Ok(tally)
+
+    /// Keeps what is written for the next run, and says that this one is over.
+    async fn stop(&mut self, kind: ErrorKind, report: &Report, tally: &Tally) -> Result<Error> {
+        let by = if kind == ErrorKind::Unfinished { "its time or number of pages" } else { "a signal" };
+        let mut message = format!("stopped by {by}; nothing was published");
+        if let Some(saving) = &mut self.saving {
+            saving.save(&mut self.sinks, report, tally).await?;
+            if saving.has_saved() {
+                let done = grouped(report.pages.fetched);
+                let listed = grouped(report.pages.listed);
+                message += &format!("; {done} of {listed} pages are done and kept: run it again to go on");
+            }
+        }
+        Ok(Error::new(kind, message))
+    }
 }
 
 /// Takes all that becomes of a page: what it tells of the next one, or its fault.
@@ -468,9 +635,15 @@ async fn take_page(
     page: &mut QueuedPage,
     intake: &mut Intake,
     sinks: &mut Sinks<'_>,
+    stopping: &mut Stopping,
 ) -> Result<Taken> {
     loop {
-        let step = match wait_for_step(line, page, intake.is_empty()).await {
+        let waited = tokio::select! {
+            biased;
+            kind = stopping.stopped() => return Ok(Taken::Stopped(kind)),
+            waited = wait_for_step(line, page, intake.is_empty()) => waited,
+        };
+        let step = match waited {
             Ok(Some(step)) => step,
             Ok(None) => break,
             Err(PutOff) => return Ok(Taken::PutOff),

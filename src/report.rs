@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::metrics::Durations;
@@ -63,6 +63,9 @@ pub struct Report {
     /// The earlier run whose pages were read again, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayReport>,
+    /// What was there of a run that was stopped, if this one went on with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<ResumedReport>,
     /// Pages by outcome.
     pub pages: PageCounts,
     /// Records by outcome.
@@ -112,7 +115,7 @@ pub struct PageCounts {
 }
 
 /// `seen = kept + rejected + filtered`; rows written are counted besides, which are the records kept but for a filter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordCounts {
     /// Records of the fetched pages.
     pub seen: u64,
@@ -176,6 +179,19 @@ pub struct ReplayReport {
     pub started_at: String,
     /// Its pages that came whole.
     pub pages: u64,
+}
+
+/// What an earlier run had done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResumedReport {
+    /// Names the run.
+    pub run_id: String,
+    /// When the first of the runs that were stopped began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Its pages that need not be fetched again.
+    pub pages: u64,
+    /// Their records.
+    pub records: u64,
 }
 
 /// A part of the output.
@@ -302,7 +318,7 @@ impl Report {
     pub fn fail(&mut self, error: &Error) {
         self.exit_code = error.kind().exit_code();
         self.status = match error.kind() {
-            ErrorKind::Interrupted | ErrorKind::Terminated => Status::Interrupted,
+            ErrorKind::Interrupted | ErrorKind::Terminated | ErrorKind::Unfinished => Status::Interrupted,
             _ => Status::Failed,
         };
         self.error = Some(error.one_line());
@@ -410,6 +426,13 @@ impl Report {
         if let Some(ReplayReport { dir, run_id, started_at, pages }) = &self.replay {
             let pages = grouped(*pages);
             writeln!(out, "  replay   {pages} pages of run {run_id} of {started_at}, from {dir}")?;
+        }
+        if let Some(ResumedReport { run_id, started_at, pages, records }) = &self.resumed {
+            let [pages, records] = [*pages, *records].map(grouped);
+            writeln!(
+                out,
+                "  resumed  {pages} pages with {records} records of run {run_id}, begun at {started_at}"
+            )?;
         }
         if let Some(RawReport { dir, pages, bytes }) = &self.raw {
             writeln!(out, "  raw      {} pages, {}, in {dir}", grouped(*pages), shown_bytes(*bytes))?;

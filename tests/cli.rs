@@ -52,6 +52,8 @@ mod raw;
 mod records;
 #[path = "cli/requests.rs"]
 mod requests;
+#[path = "cli/resume.rs"]
+mod resume;
 #[path = "cli/retry.rs"]
 mod retry;
 #[path = "cli/sample.rs"]

@@ -146,6 +146,9 @@ pub(super) struct RunArgs {
     pub(super) strict: bool,
 
     #[command(flatten)]
+    pub(super) state: StateArgs,
+
+    #[command(flatten)]
     pub(super) resources: ResourceArgs,
 
     #[command(flatten)]
@@ -154,6 +157,39 @@ pub(super) struct RunArgs {
     /// Print the summary as one JSON object on standard output
     #[arg(long, help_heading = "Operations")]
     pub(super) json: bool,
+}
+
+/// What a run that is stopped leaves to the next one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "State")]
+pub(super) struct StateArgs {
+    /// Folder that what is done is kept in, and which stays after the run [default: <OUT>.etl, gone after a complete run]
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
+
+    /// Begin anew, whatever an earlier run had done
+    #[arg(long)]
+    pub(super) fresh: bool,
+
+    /// How often what is done is made to last
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub(super) checkpoint: Duration,
+
+    /// Begin anew if what an earlier run had done is older
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = parse_duration)]
+    pub(super) resume_within: Duration,
+
+    /// Wait so long for another run on the same output [default: exit 75 at once]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) lock_wait: Option<Duration>,
+
+    /// Stop after so long, exit 7, and leave the rest to the next run
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) deadline: Option<Duration>,
+
+    /// Stop after so many pages, exit 7, and leave the rest to the next run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_pages_per_run: Option<u64>,
 }
 
 /// Options of `etl schema`.

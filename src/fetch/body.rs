@@ -243,6 +243,16 @@ impl Body {
         connection_bytes + self.layers.memory_bytes() + raw_bytes
     }
 
+    /// What its answer said.
+    pub fn notes(&self) -> &AnswerNotes {
+        &self.head.notes
+    }
+
+    /// Bytes that were given out so far.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     pub(super) fn head(&self) -> &BodyHead {
         &self.head
     }

@@ -123,6 +123,11 @@ impl PageFetch<'_> {
         Ok(Body::new(head, incoming, config.page_bytes_max, pool.clone(), Arc::clone(metrics)))
     }
 
+    /// Attempts so far.
+    pub fn attempt_count(&self) -> u32 {
+        self.attempts.count()
+    }
+
     /// Keeps a body as it came, if the fetcher does so and all of it has come.
     ///
     /// # Errors

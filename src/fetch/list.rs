@@ -19,7 +19,7 @@ use crate::calendar::Day;
 use crate::config::InputConfig;
 use crate::digest::RunningDigest;
 use crate::error::{Error, Result};
-use crate::model::{Ask, Location, PageId, PageOptions, PageRequest};
+use crate::model::{Ask, Location, PageId, PageKey, PageOptions, PageRequest};
 
 /// A URL list that was read once and found right.
 #[derive(Debug)]
@@ -112,6 +112,7 @@ impl UrlList {
             running_digest: RunningDigest::default(),
             current: None,
             seen: HashSet::new(),
+            done: HashSet::new(),
             ordinal: 0,
             duplicates: 0,
             is_over: false,
@@ -129,7 +130,9 @@ pub struct Requests {
     expected_digest: String,
     running_digest: RunningDigest,
     current: Option<Expanding>,
-    seen: HashSet<[u8; 16]>,
+    seen: HashSet<PageKey>,
+    /// Pages that an earlier run has done.
+    done: HashSet<PageKey>,
     ordinal: u64,
     duplicates: u64,
     is_over: bool,
@@ -149,6 +152,13 @@ impl Requests {
         self.duplicates
     }
 
+    /// The same requests but for pages that are done, which keep their places.
+    #[must_use]
+    pub fn without(mut self, done: HashSet<PageKey>) -> Self {
+        self.done = done;
+        self
+    }
+
     /// The request for a page that was found behind another one of its chain, and is asked for as
     /// that was; `None` if its URL is one that has been, or will be, asked for: the list holds it
     /// too.
@@ -159,11 +169,12 @@ impl Requests {
         // Without what is sent at home, it may be another page.
         let is_home = ask.is_home(&url);
         let target = Target { location: Location::Http(url), shown };
-        if !self.seen.insert(target.identity(ask.own(), is_home)) {
+        let key = target.identity(ask.own(), is_home);
+        if !self.seen.insert(key) {
             self.duplicates += 1;
             return None;
         }
-        Some(PageRequest { id, location: target.location, shown: Arc::from(target.shown), ask })
+        Some(PageRequest { id, location: target.location, key, shown: Arc::from(target.shown), ask })
     }
 
     fn advance(&mut self) -> Result<Option<PageRequest>> {
@@ -184,15 +195,19 @@ impl Requests {
             let is_argument = expanding.line.argument > 0;
             let options = Arc::clone(&expanding.options);
             let target = self.grammar.resolve(&text, is_argument).map_err(|_| self.lines.changed())?;
-            if !self.seen.insert(target.identity(&options, true)) {
+            let key = target.identity(&options, true);
+            if !self.seen.insert(key) {
                 self.duplicates += 1;
                 continue;
             }
             let id = PageId { ordinal: self.ordinal, line, page: 1 };
             self.ordinal += 1;
+            if self.done.contains(&key) {
+                continue;
+            }
             let Target { location, shown } = target;
             let ask = Ask::new(&location, options).map_err(|_| self.lines.changed())?;
-            return Ok(Some(PageRequest { id, location, shown: Arc::from(shown), ask }));
+            return Ok(Some(PageRequest { id, location, key, shown: Arc::from(shown), ask }));
         }
     }
 
@@ -296,7 +311,7 @@ impl Grammar {
 impl Target {
     /// 16 bytes of a SHA-256: a list made to collide can't make a page disappear. Another method,
     /// body or header is another page.
-    fn identity(&self, options: &PageOptions, is_home: bool) -> [u8; 16] {
+    fn identity(&self, options: &PageOptions, is_home: bool) -> PageKey {
         let mut digest = RunningDigest::default();
         match &self.location {
             Location::Http(url) => digest.update(url.as_str().as_bytes()),

@@ -1,5 +1,6 @@
 //! The pages of a run, wherever they are named: in a URL list, or in a folder in which an earlier run kept their bodies.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use url::Url;
@@ -7,7 +8,7 @@ use url::Url;
 use super::list::{Requests, UrlList};
 use crate::config::InputConfig;
 use crate::error::Result;
-use crate::model::{Ask, KeptPage, Location, PageId, PageOptions, PageRequest};
+use crate::model::{Ask, KeptPage, Location, PageId, PageKey, PageOptions, PageRequest};
 use crate::sink::{KeptPages, KeptRun};
 
 /// What is to be read.
@@ -86,6 +87,15 @@ impl PageRequests {
         }
     }
 
+    /// The same requests but for pages that are done: see [`Requests::without`].
+    #[must_use]
+    pub fn without(self, done: HashSet<PageKey>) -> Self {
+        match self {
+            Self::Listed(requests) => Self::Listed(Box::new(requests.without(done))),
+            Self::Kept(requests) => Self::Kept(requests),
+        }
+    }
+
     /// The request for a page that was found behind another one: see [`Requests::follow`]. Those that were kept lead
     /// nowhere, since what is behind them was kept too.
     pub fn follow(&mut self, id: PageId, url: Url, ask: Ask) -> Option<PageRequest> {
@@ -126,7 +136,7 @@ impl Iterator for KeptRequests {
         let shown = Arc::from(body.page.url.as_str());
         let location = Location::Kept(Box::new(body));
         let ask = Ask::new(&location, Arc::new(PageOptions::default())).expect("it brings no credentials");
-        Some(Ok(PageRequest { id, location, shown, ask }))
+        Some(Ok(PageRequest { id, location, key: PageKey::default(), shown, ask }))
     }
 }
 

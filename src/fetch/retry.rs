@@ -170,6 +170,11 @@ impl<'a> Attempts<'a> {
         self.spent_count += 1;
     }
 
+    /// How many have begun.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Notes that a request is sent. Returns whether it is the first one of another attempt.
     pub(super) fn note_sent(&mut self) -> bool {
         std::mem::take(&mut self.is_uncounted_retry)

@@ -59,15 +59,15 @@ impl Everything {
 fn fill(folder: &TempDir) {
     let mut ledger = open(folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..900)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..900)).unwrap();
     ledger.record_failed(&pages(900..950)).unwrap();
     ledger.end_run(RunEnd { summary_json: "s".repeat(20_000), ..end(Status::Partial) }).unwrap();
     ledger.begin_run(start("r2")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..700)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..700)).unwrap();
     ledger.end_run(end(Status::Failed)).unwrap();
     ledger.start_afresh().unwrap();
     ledger.begin_run(start("r3")).unwrap();
-    ledger.commit_part(&PartRow { meta: vec![b'm'; 9_000], ..part(1) }, &pages(400..600)).unwrap();
+    ledger.commit_parts(&[PartRow { meta: vec![b'm'; 9_000], ..part(1) }], &pages(400..600)).unwrap();
     ledger.end_run(end(Status::Interrupted)).unwrap();
     ledger.resume_run("r3", start("r4")).unwrap();
     let long = PageRow {
@@ -75,7 +75,7 @@ fn fill(folder: &TempDir) {
         chain: Some(vec![7; 3_000]),
         ..page(3_000)
     };
-    ledger.commit_part(&part(2), &[long]).unwrap();
+    ledger.commit_parts(&[part(2)], &[long]).unwrap();
     ledger.record_unfinished(&pages(3_001..3_020)).unwrap();
     ledger.record_failed(&pages(3_010..3_011)).unwrap();
     ledger.close().unwrap();
@@ -222,7 +222,7 @@ fn row_that_went_for_another_one_is_found() {
     for (folder, ordinal) in [(&folder, 1), (&other, 2)] {
         let mut ledger = open(folder);
         ledger.begin_run(start("r1")).unwrap();
-        ledger.commit_part(&part(1), &pages(ordinal..ordinal + 1)).unwrap();
+        ledger.commit_parts(&[part(1)], &pages(ordinal..ordinal + 1)).unwrap();
         ledger.close().unwrap();
     }
     let path = folder.path().join(DB);
@@ -246,7 +246,7 @@ fn damaged_log_gives_the_state_after_an_earlier_transaction() {
     ledger.begin_run(start("r1")).unwrap();
     states.push(Everything::of(&ledger).unwrap());
     for id in 1..6 {
-        ledger.commit_part(&part(id), &pages(id * 100..id * 100 + 80)).unwrap();
+        ledger.commit_parts(&[part(id)], &pages(id * 100..id * 100 + 80)).unwrap();
         states.push(Everything::of(&ledger).unwrap());
         ledger.record_failed(&pages(id * 100 + 80..id * 100 + 90)).unwrap();
         states.push(Everything::of(&ledger).unwrap());

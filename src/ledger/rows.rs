@@ -3,6 +3,7 @@
 use super::database::Value;
 use super::schema::Table;
 use super::seal::{seal_of, unseal};
+use crate::model::Place;
 use crate::report::Status;
 
 /// The digest of a URL as it is asked for, by which the ledger knows it.
@@ -83,15 +84,6 @@ pub struct PartRow {
     pub rejects: Option<PartFile>,
     /// What the caller wants to know again, such as the schema and the order of the rows.
     pub meta: Vec<u8>,
-}
-
-/// Where a page stands in the order of the rows: chain by chain, so the first pages of all URLs come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// Its page in the chain of its URL.
-    pub page: u32,
-    /// The place of the URL in the list.
-    pub ordinal: u64,
 }
 
 /// How far a page has come.

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::database::companion;
 use super::*;
 use crate::error::ErrorKind;
+use crate::model::Place;
 use crate::report::Status;
 
 pub(super) const DB: &str = schema::FILE;
@@ -127,8 +128,8 @@ fn all_that_is_told_is_told_again() {
     let first = PartRow { rejects, ..part(7) };
     // Pages without rows need no file.
     let second = PartRow { id: i64::MAX as u64, file: None, row_count: 0, rejects: None, meta: vec![] };
-    ledger.commit_part(&first, &[full.clone(), bare.clone()]).unwrap();
-    ledger.commit_part(&second, &[]).unwrap();
+    ledger.commit_parts(std::slice::from_ref(&first), &[full.clone(), bare.clone()]).unwrap();
+    ledger.commit_parts(std::slice::from_ref(&second), &[]).unwrap();
     let failed = PageRow { error: Some("503".to_owned()), ..page(3) };
     ledger.record_failed(std::slice::from_ref(&failed)).unwrap();
     for state in [PageState::Pending, PageState::Fetching, PageState::Staged] {
@@ -171,7 +172,7 @@ fn pages_come_in_the_order_of_their_places_whatever_the_order_they_were_told_in(
             page.url_key = key_of(u64::from(number) * 1_000 + index as u64);
             expected.push(page.place);
         }
-        ledger.commit_part(&part(id as u64), &pages).unwrap();
+        ledger.commit_parts(&[part(id as u64)], &pages).unwrap();
     }
     expected.sort();
     let places: Vec<_> = all(ledger.done_pages()).into_iter().map(|page| page.place).collect();
@@ -185,11 +186,11 @@ fn part_is_known_with_all_of_its_pages_or_not_at_all() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..10)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..10)).unwrap();
     // The last page of the second part is done already, so that its rows would be doubled.
     let mut second = pages(10..20);
     second.push(page(3));
-    assert!(is_defect(ledger.commit_part(&part(2), &second)));
+    assert!(is_defect(ledger.commit_parts(&[part(2)], &second)));
     let check = |ledger: &Ledger| {
         assert_eq!(ordinals(ledger.done_pages()), (0..10).collect::<Vec<_>>());
         assert_eq!(all_parts(ledger), [part(1)]);
@@ -201,7 +202,7 @@ fn part_is_known_with_all_of_its_pages_or_not_at_all() {
         let mut ledger = open(&folder);
         let run_id = ledger.unfinished_run().unwrap().start.run_id.clone();
         ledger.resume_run(&run_id, start(&format!("{run_id}+"))).unwrap();
-        ledger.commit_part(&twice, &pages(20..21)).unwrap_err();
+        ledger.commit_parts(&[twice], &pages(20..21)).unwrap_err();
     }
     assert_eq!(all_parts(&open(&folder)), [part(1)]);
 }
@@ -211,7 +212,7 @@ fn transaction_that_a_kill_cuts_leaves_nothing() {
     let (folder, image) = (folder(), self::folder());
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..10)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..10)).unwrap();
     let log_bytes = fs::metadata(log_of(&folder)).unwrap().len();
     ledger
         .write(|changes| {
@@ -235,7 +236,7 @@ fn log_of_a_killed_process_is_read_and_brought_into_the_file() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..100)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..100)).unwrap();
     drop(ledger);
     assert!(fs::metadata(log_of(&folder)).unwrap().len() > 10_000);
     let ledger = open(&folder);
@@ -253,7 +254,7 @@ fn ledger_may_move_to_a_thread_that_waits_for_the_disk() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    let commit = std::thread::spawn(move || ledger.commit_part(&part(1), &pages(0..1)).map(|()| ledger));
+    let commit = std::thread::spawn(move || ledger.commit_parts(&[part(1)], &pages(0..1)).map(|()| ledger));
     assert_eq!(all(commit.join().unwrap().unwrap().done_pages()), [done(page(0), 1)]);
 }
 
@@ -264,7 +265,7 @@ fn log_does_not_grow_with_the_run() {
     ledger.begin_run(start("r1")).unwrap();
     let mut longest = 0;
     for id in 0..30 {
-        ledger.commit_part(&part(id), &pages(id * 2_000..(id + 1) * 2_000)).unwrap();
+        ledger.commit_parts(&[part(id)], &pages(id * 2_000..(id + 1) * 2_000)).unwrap();
         longest = longest.max(fs::metadata(log_of(&folder)).unwrap().len());
     }
     let file_bytes = fs::metadata(folder.path().join(DB)).unwrap().len();
@@ -303,9 +304,9 @@ fn full_disk_is_told_and_nothing_is_written_after_it() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..10)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..10)).unwrap();
     ledger.database.run("PRAGMA max_page_count = 20");
-    let error = ledger.commit_part(&part(2), &pages(10..2_000)).unwrap_err();
+    let error = ledger.commit_parts(&[part(2)], &pages(10..2_000)).unwrap_err();
     let path = folder.path().join(DB);
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert_eq!(
@@ -316,7 +317,7 @@ fn full_disk_is_told_and_nothing_is_written_after_it() {
     // There is room again, but what became of the failed write is not known.
     ledger.database.run("PRAGMA max_page_count = 100000");
     let refused = [
-        ledger.commit_part(&part(2), &pages(10..11)),
+        ledger.commit_parts(&[part(2)], &pages(10..11)),
         ledger.record_failed(&pages(10..11)),
         ledger.record_unfinished(&pages(10..11)),
         ledger.end_run(end(Status::Ok)).map(drop),
@@ -335,7 +336,7 @@ fn full_disk_is_told_and_nothing_is_written_after_it() {
     assert_eq!(ordinals(ledger.done_pages()), (0..10).collect::<Vec<_>>());
     assert_eq!(all_parts(&ledger), [part(1)]);
     ledger.resume_run("r1", start("r2")).unwrap();
-    ledger.commit_part(&part(2), &pages(10..2_000)).unwrap();
+    ledger.commit_parts(&[part(2)], &pages(10..2_000)).unwrap();
 }
 
 #[test]
@@ -344,9 +345,9 @@ fn panic_on_the_way_is_a_failed_write() {
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
     let broken = PageRow { line: u64::MAX, ..page(1) };
-    let commit = std::panic::AssertUnwindSafe(|| ledger.commit_part(&part(1), &[page(0), broken]));
+    let commit = std::panic::AssertUnwindSafe(|| ledger.commit_parts(&[part(1)], &[page(0), broken]));
     std::panic::catch_unwind(commit).unwrap_err();
-    assert_eq!(ledger.commit_part(&part(1), &[page(0)]).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(ledger.commit_parts(&[part(1)], &[page(0)]).unwrap_err().kind(), ErrorKind::Storage);
     drop(ledger);
     let ledger = open(&folder);
     assert!(ledger.page_states().unwrap().is_empty());
@@ -383,7 +384,7 @@ fn unfinished_run_is_taken_up_by_the_next_one_and_by_that_after_it() {
     let mut ledger = open(&folder);
     assert_eq!(ledger.unfinished_run(), None);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..3)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..3)).unwrap();
     drop(ledger);
 
     let mut ledger = open(&folder);
@@ -391,7 +392,7 @@ fn unfinished_run_is_taken_up_by_the_next_one_and_by_that_after_it() {
     ledger.resume_run("r1", start("r2")).unwrap();
     ledger.record_failed(&pages(3..5)).unwrap();
     assert_eq!(ledger.end_run(end(Status::Interrupted)).unwrap(), Vec::<String>::new());
-    assert!(is_defect(ledger.commit_part(&part(2), &[])));
+    assert!(is_defect(ledger.commit_parts(&[part(2)], &[])));
     drop(ledger);
 
     let mut ledger = open(&folder);
@@ -401,7 +402,7 @@ fn unfinished_run_is_taken_up_by_the_next_one_and_by_that_after_it() {
     assert_eq!(unfinished.work_started_at, start("r1").started_at);
     ledger.resume_run("r2", start("r3")).unwrap();
     // A page that failed yesterday may be done today.
-    ledger.commit_part(&part(2), &pages(4..6)).unwrap();
+    ledger.commit_parts(&[part(2)], &pages(4..6)).unwrap();
     assert_eq!(ordinals(ledger.done_pages()), [0, 1, 2, 4, 5]);
     assert_eq!(ordinals(ledger.failed_pages("r1").unwrap()), [3]);
     assert_eq!(ledger.end_run(end(Status::Partial)).unwrap(), ["part-1", "part-2"]);
@@ -423,11 +424,11 @@ fn afresh_means_that_nothing_is_done_and_that_the_run_stays_as_history() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("old")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..3)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..3)).unwrap();
     ledger.end_run(end(Status::Ok)).unwrap();
     ledger.begin_run(start("r1")).unwrap();
     let rejects = Some(PartFile { name: "rejects-1".to_owned(), bytes: 9, sha256: [9; 32] });
-    ledger.commit_part(&PartRow { rejects, ..part(1) }, &pages(0..2_500)).unwrap();
+    ledger.commit_parts(&[PartRow { rejects, ..part(1) }], &pages(0..2_500)).unwrap();
     ledger.record_failed(&pages(2_500..2_600)).unwrap();
     drop(ledger);
 
@@ -435,7 +436,7 @@ fn afresh_means_that_nothing_is_done_and_that_the_run_stays_as_history() {
     assert_eq!(ledger.start_afresh().unwrap(), ["part-1", "rejects-1"]);
     assert!(ledger.page_states().unwrap().is_empty());
     ledger.begin_run(start("r2")).unwrap();
-    ledger.commit_part(&part(1), &pages(1..2)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(1..2)).unwrap();
     drop(ledger);
 
     let ledger = open(&folder);
@@ -450,7 +451,7 @@ fn complete_run_takes_the_place_of_older_pages_but_keeps_validators_of_what_it_l
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..4)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..4)).unwrap();
     ledger.record_failed(&pages(4..6)).unwrap();
     ledger.end_run(end(Status::Partial)).unwrap();
 
@@ -458,7 +459,7 @@ fn complete_run_takes_the_place_of_older_pages_but_keeps_validators_of_what_it_l
     ledger.begin_run(start("r2")).unwrap();
     let newer = |ordinal| PageRow { etag: Some("newer".to_owned()), ..page(ordinal) };
     let moved = PageRow { place: Place { page: 1, ordinal: 90 }, ..newer(3) };
-    ledger.commit_part(&part(1), &[newer(0), moved, newer(4)]).unwrap();
+    ledger.commit_parts(&[part(1)], &[newer(0), moved, newer(4)]).unwrap();
     ledger.record_failed(&[newer(1), newer(5)]).unwrap();
     // As long as it is not complete, nothing is replaced.
     assert_eq!(ordinals(ledger.published_pages()), [0, 1, 2, 3]);
@@ -481,10 +482,10 @@ fn run_that_publishes_nothing_takes_no_place() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..4)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..4)).unwrap();
     ledger.end_run(end(Status::Ok)).unwrap();
     ledger.begin_run(start("r2")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..4)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..4)).unwrap();
     ledger.end_run(end(Status::Failed)).unwrap();
     assert_eq!(ordinals(ledger.published_pages()), [0, 1, 2, 3]);
     assert_eq!(all_parts(&ledger), [part(1)]);
@@ -497,7 +498,7 @@ fn ledger_of_a_cron_job_does_not_grow_for_ever() {
     let mut ledger = open(&folder);
     // One run is taken up so often that it is older than all that are kept.
     ledger.begin_run(start("first")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..1)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..1)).unwrap();
     let mut last = "first".to_owned();
     for number in 0..RUNS_KEPT + 20 {
         let next = format!("again {number}");
@@ -513,7 +514,7 @@ fn ledger_of_a_cron_job_does_not_grow_for_ever() {
     // Each run has other URLs, as with the date in them.
     for number in 0..2 * RUNS_KEPT as u64 {
         ledger.begin_run(start(&format!("day {number}"))).unwrap();
-        ledger.commit_part(&part(1), &pages(number + 1..number + 2)).unwrap();
+        ledger.commit_parts(&[part(1)], &pages(number + 1..number + 2)).unwrap();
         ledger.end_run(end(Status::Ok)).unwrap();
     }
     drop(ledger);
@@ -529,7 +530,7 @@ fn page_with_a_url_that_another_has_is_not_taken_for_done() {
     ledger.begin_run(start("r1")).unwrap();
     let twin = |ordinal| PageRow { url_key: key_of(1), ..page(ordinal) };
     ledger.record_failed(&[twin(5)]).unwrap();
-    ledger.commit_part(&part(1), &[twin(4), twin(6)]).unwrap();
+    ledger.commit_parts(&[part(1)], &[twin(4), twin(6)]).unwrap();
     assert_eq!(ledger.page_states().unwrap().of(&key_of(1)), Some(PageState::Failed));
 }
 
@@ -537,7 +538,7 @@ fn page_with_a_url_that_another_has_is_not_taken_for_done() {
 fn caller_that_breaks_the_order_of_calls_is_told() {
     let folder = folder();
     let mut ledger = open(&folder);
-    assert!(is_defect(ledger.commit_part(&part(1), &pages(0..1))));
+    assert!(is_defect(ledger.commit_parts(&[part(1)], &pages(0..1))));
     assert!(is_defect(ledger.end_run(end(Status::Ok))));
     assert!(is_defect(ledger.resume_run("r1", start("r2"))));
     ledger.begin_run(start("r1")).unwrap();
@@ -546,11 +547,11 @@ fn caller_that_breaks_the_order_of_calls_is_told() {
     assert!(is_defect(ledger.record_unfinished(&finished[1..])));
     assert!(is_defect(ledger.resume_run("r2", start("r3"))));
     assert!(is_defect(ledger.begin_run(start("r1"))));
-    ledger.commit_part(&part(1), &pages(0..1)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..1)).unwrap();
     drop(ledger);
     let mut ledger = open(&folder);
     assert!(is_defect(ledger.begin_run(start("r2"))));
-    assert!(is_defect(ledger.commit_part(&part(2), &pages(1..2))));
+    assert!(is_defect(ledger.commit_parts(&[part(2)], &pages(1..2))));
     // None of it was written, so that none of it is a failed write.
     ledger.resume_run("r1", start("r2")).unwrap();
     ledger.end_run(end(Status::Ok)).unwrap();
@@ -562,7 +563,7 @@ fn ledger_that_is_taken_away_leaves_nothing_that_the_next_one_could_read() {
     let folder = folder();
     let mut ledger = open(&folder);
     ledger.begin_run(start("r1")).unwrap();
-    ledger.commit_part(&part(1), &pages(0..9)).unwrap();
+    ledger.commit_parts(&[part(1)], &pages(0..9)).unwrap();
     drop(ledger);
     // Somebody takes the file and leaves its log; a ledger was half-made before.
     fs::remove_file(folder.path().join(DB)).unwrap();

@@ -21,8 +21,16 @@ pub(super) struct Asker<'a> {
     queue: mpsc::Sender<QueuedPage>,
     /// Turns that were given out.
     turn_count: u64,
+    /// Pages that may be asked for.
+    left_count: u64,
     /// Pages that are not in the line, until they have an answer.
     put_off: JoinSet<QueuedPage>,
+}
+
+/// What was asked for.
+pub(super) struct Asked {
+    /// URLs that were listed before.
+    pub(super) duplicate_count: u64,
 }
 
 /// The writer stopped; its error is the one to report.
@@ -36,7 +44,19 @@ impl<T> From<SendError<T>> for Stopped {
 
 impl<'a> Asker<'a> {
     pub(super) fn new(line: &'a Arc<Line>, http: &'a HttpConfig, queue: mpsc::Sender<QueuedPage>) -> Self {
-        Self { line, pagination: &http.pagination, queue, turn_count: 0, put_off: JoinSet::new() }
+        Self {
+            line,
+            pagination: &http.pagination,
+            queue,
+            turn_count: 0,
+            left_count: u64::MAX,
+            put_off: JoinSet::new(),
+        }
+    }
+
+    /// One that asks for no more pages than these.
+    pub(super) fn at_most(self, pages_max: Option<u64>) -> Self {
+        Self { left_count: pages_max.unwrap_or(u64::MAX), ..self }
     }
 
     /// Asks for every page, in page order. Returns how many URLs were listed twice.
@@ -48,9 +68,9 @@ impl<'a> Asker<'a> {
         mut requests: PageRequests,
         turns: mpsc::UnboundedReceiver<Turn>,
         put_off: mpsc::UnboundedReceiver<QueuedPage>,
-    ) -> Result<u64> {
+    ) -> Result<Asked> {
         match self.ask(&mut requests, turns, put_off).await? {
-            Ok(()) | Err(Stopped) => Ok(requests.duplicates()),
+            Ok(()) | Err(Stopped) => Ok(Asked { duplicate_count: requests.duplicates() }),
         }
     }
 
@@ -70,6 +90,11 @@ impl<'a> Asker<'a> {
                     return Ok(Err(stopped));
                 }
             }
+            if self.left_count == 0 {
+                self.line.cut_short();
+                break;
+            }
+            self.left_count -= 1;
             let chain = Chains::begin(self.pagination, &request);
             if let Err(stopped) = self.begin(request, chain).await {
                 return Ok(Err(stopped));
@@ -100,7 +125,14 @@ impl<'a> Asker<'a> {
     async fn follow(&mut self, requests: &mut PageRequests, next: NextPage) -> Result<(), Stopped> {
         let NextPage { id, url, chain } = next;
         match requests.follow(id, url, chain.ask.clone()) {
-            Some(request) => self.begin(request, Some(chain)).await,
+            Some(_) if self.left_count == 0 => {
+                self.line.cut_short();
+                Ok(())
+            }
+            Some(request) => {
+                self.left_count -= 1;
+                self.begin(request, Some(chain)).await
+            }
             None => Ok(()),
         }
     }
@@ -113,10 +145,10 @@ impl<'a> Asker<'a> {
         let turn = self.next_turn();
         let ticket = Arc::new(self.line.ticket(turn).await);
         let (sender, steps) = mpsc::channel(self.line.steps_max());
-        let (id, shown) = (request.id, Arc::clone(&request.shown));
+        let (id, key, shown) = (request.id, request.key, Arc::clone(&request.shown));
         let life = Arc::clone(self.line).life_of_a_page(request, Arc::clone(&ticket), sender);
         let task = AbortOnDropHandle::new(tokio::spawn(life));
-        Ok(self.queue.send(QueuedPage { turn, id, shown, chain, ticket, task, steps }).await?)
+        Ok(self.queue.send(QueuedPage { turn, id, key, shown, chain, ticket, task, steps }).await?)
     }
 
     /// Keeps a page that was put off until it has an answer.

@@ -70,6 +70,9 @@ impl Outlook {
             link: ended.link,
             answered_url: ended.answered_url,
             beside: self.beside,
+            notes: ended.notes,
+            attempt_count: ended.attempt_count,
+            body_bytes: ended.body_bytes,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the writer step by step.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::fetch::{
     AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch, RawKeeper,
 };
 use crate::metrics::Metrics;
-use crate::model::{KeptPage, PageFault, PageRequest, Received, RunningTrace};
+use crate::model::{AnswerNotes, KeptPage, PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
 use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_through};
 
@@ -64,6 +64,11 @@ pub(super) struct Ended {
     pub(super) answered_url: Option<Url>,
     /// Its body as it came, if that is kept.
     pub(super) kept: Option<Box<KeptPage>>,
+    /// What its answer said, where that is of interest.
+    pub(super) notes: Option<Box<AnswerNotes>>,
+    pub(super) attempt_count: u32,
+    /// Bytes of its body, decompressed.
+    pub(super) body_bytes: u64,
 }
 
 /// A chunk on the CPU pool, with the bytes that pay for it.
@@ -96,8 +101,12 @@ pub(super) struct Line {
     ended_count: AtomicU64,
     /// Called when the line moved: more pages may be asked for, or all are done.
     moved: Notify,
-    /// Whether pages are told apart by what they hold, since they may be turned in vain.
+    /// Whether not all pages are asked for.
+    is_cut_short: AtomicBool,
+    /// Whether pages are told apart by what they hold, since they may be turned in vain, or are remembered.
     digests_pages: bool,
+    /// Whether it is remembered what answers say.
+    notes_answers: bool,
     /// Column bytes that came out of each hundred bytes of body, as a moving average that rises at once.
     column_percent: Arc<AtomicU64>,
     /// Buffers of chunks that are decoded: memory from the system is cleared first, which costs more than
@@ -144,7 +153,9 @@ impl Line {
             put_off_count: AtomicU64::new(0),
             ended_count: AtomicU64::new(0),
             moved: Notify::new(),
+            is_cut_short: AtomicBool::new(false),
             digests_pages: http.pagination.is_on(),
+            notes_answers: false,
             column_percent: Arc::new(AtomicU64::new(COLUMN_PERCENT_FIRST)),
             spare_buffers: Arc::default(),
         })
@@ -153,6 +164,11 @@ impl Line {
     /// The same line, which keeps bodies as they come.
     pub(super) fn keeping(self, raw: Option<RawKeeper>) -> Self {
         Self { fetcher: self.fetcher.keeping(raw), ..self }
+    }
+
+    /// The same line, which remembers what answers say.
+    pub(super) fn remembering(self, remembers: bool) -> Self {
+        Self { digests_pages: self.digests_pages || remembers, notes_answers: remembers, ..self }
     }
 
     /// How bodies become records and columns.
@@ -237,6 +253,16 @@ impl Line {
         self.moved.notify_one();
     }
 
+    /// Says that no more pages are asked for, though there are some.
+    pub(super) fn cut_short(&self) {
+        self.is_cut_short.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there are pages that are not asked for.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short.load(Ordering::Relaxed)
+    }
+
     /// Says that all pages of the list are asked for.
     pub(super) fn list_is_over(&self) {
         self.fetcher.all_are_asked_for();
@@ -317,7 +343,10 @@ impl Line {
             Ok(()) => {
                 let kept = fetch.keep(&mut body).await?.map(Box::new);
                 let (link, answered_url) = body.next_page();
-                Ok(Ok((Ended { trace, link, answered_url, kept }, reservation)))
+                let notes = self.notes_answers.then(|| Box::new(body.notes().clone()));
+                let (attempt_count, body_bytes) = (fetch.attempt_count(), body.body_bytes());
+                let ended = Ended { trace, link, answered_url, kept, notes, attempt_count, body_bytes };
+                Ok(Ok((ended, reservation)))
             }
             Err(FetchError::Run(error)) => Err(error),
             Err(FetchError::Attempt(fault)) => {

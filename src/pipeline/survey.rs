@@ -75,11 +75,11 @@ impl Surveyor {
         // A sample is of the first pages, so none is put off.
         let (_put_off, pages_put_off) = mpsc::unbounded_channel();
         let (chains, turns) = Chains::new(&http.pagination);
-        let (duplicate_count, (tally, survey)) = tokio::try_join!(
+        let (asked, (tally, survey)) = tokio::try_join!(
             Asker::new(&line, http, sender).ask_for_all(list.requests()?, turns, pages_put_off),
             self.take_pages(&line, receiver, chains, report),
         )?;
-        report.pages.duplicate = duplicate_count;
+        report.pages.duplicate = asked.duplicate_count;
         // Those behind the sample.
         count_left(report);
         tally.verdict(report, &ContractConfig::default())?;

@@ -1,6 +1,7 @@
 //! What a run counts besides its report, and whether it may publish. Never looks at files or pages.
 
 use super::chains::Turned;
+use super::saving::SavedCounts;
 use crate::config::{ContractConfig, RejectsRaw};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PageBatch, PageFault, PageId, Place};
@@ -44,6 +45,11 @@ impl PageCounts {
         self.row_count
     }
 
+    /// Rejected records and discarded values.
+    pub(super) fn reject_count(&self) -> u64 {
+        self.reject_count + self.discarded_value_count
+    }
+
     pub(super) fn add(&mut self, batch: &PageBatch) {
         self.record_count += batch.record_count;
         self.kept_count += batch.kept_count;
@@ -63,6 +69,27 @@ impl Tally {
     pub(super) fn new(rejects_raw: RejectsRaw) -> Self {
         // What stands where in a page that is none can't be told.
         Self { hides_pages: rejects_raw != RejectsRaw::Full, ..Self::default() }
+    }
+
+    /// What is counted of the pages that were taken.
+    pub(super) fn saved_counts(&self, report: &Report) -> SavedCounts {
+        SavedCounts {
+            pages_fetched: report.pages.fetched,
+            records: report.records,
+            values_discarded: report.values_discarded,
+            duplicate_keys: self.duplicate_key_count,
+            overflows: self.overflow_count,
+        }
+    }
+
+    /// Counts the pages that an earlier run took.
+    pub(super) fn resume(&mut self, report: &mut Report, counts: SavedCounts) {
+        self.was_answered = true;
+        report.pages.fetched = counts.pages_fetched;
+        report.records = counts.records;
+        report.values_discarded = counts.values_discarded;
+        self.duplicate_key_count = counts.duplicate_keys;
+        self.overflow_count = counts.overflows;
     }
 
     pub(super) fn count_page(&mut self, report: &mut Report, id: PageId, page: &PageCounts) {

@@ -10,8 +10,8 @@ use crate::schema::DeclaredField;
 pub struct Footer(pub(super) Vec<(String, String)>);
 
 impl Footer {
-    /// The version, the options that shape rows, the list and the counts of a run.
-    pub fn of_run(config: &Config, report: &Report, list_digest: &str) -> Self {
+    /// The options that shape rows, as JSON.
+    pub fn options(config: &Config) -> String {
         let transform = &config.transform;
         let shown = |fields: &[FieldPath]| fields.iter().map(FieldPath::shown).collect::<Vec<_>>();
         let options = serde_json::json!({
@@ -35,10 +35,15 @@ impl Footer {
             "row_group_rows": config.output.row_group.rows_max,
             "row_group_bytes": config.output.row_group.bytes_max,
         });
+        options.to_string()
+    }
+
+    /// The version, the options that shape rows, the list and the counts of a run.
+    pub fn of_run(config: &Config, report: &Report, list_digest: &str) -> Self {
         let pair = |key: &str, value: String| (format!("etl.{key}"), value);
         Self(vec![
             pair("version", env!("CARGO_PKG_VERSION").to_owned()),
-            pair("options", options.to_string()),
+            pair("options", Self::options(config)),
             pair("list_sha256", list_digest.to_owned()),
             pair("pages_listed", report.pages.listed.to_string()),
             pair("pages_failed", report.pages.failed.to_string()),

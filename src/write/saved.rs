@@ -74,6 +74,13 @@ impl SavedShapes {
         saved
     }
 
+    /// Adds those of later runs.
+    pub fn extend(&mut self, later: Self) {
+        let begin = self.shapes.len();
+        self.shapes.extend(later.shapes);
+        self.of_runs.extend(later.of_runs.into_iter().map(|shape| begin + shape));
+    }
+
     pub(super) fn runs(&self) -> impl Iterator<Item = Arc<Shape>> {
         self.of_runs.iter().filter_map(|shape| self.shapes.get(*shape)).map(Arc::clone)
     }

@@ -291,7 +291,7 @@ fn missing_or_unknown_options_are_named() {
     let no_urls = Etl::bare().arg("--out").arg(scene.output.path("out.parquet"));
     scene.check(&no_urls.run_as_typed(), &["--urls"]);
     // An option exists once it works.
-    for later in ["--partition-by day", "--state s", "--metrics-addr 127.0.0.1:0"] {
+    for later in ["--partition-by day", "--file-bytes 1GiB", "--metrics-addr 127.0.0.1:0"] {
         let (name, _) = later.split_once(' ').unwrap();
         scene.check_options(later, &[name]);
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etl::config::{
-    Config, ContractConfig, HttpConfig, InputConfig, OutputConfig, ResourceConfig, TransformConfig,
+    Config, ContractConfig, HttpConfig, InputConfig, OutputConfig, ResourceConfig, StateConfig,
+    TransformConfig,
 };
 use etl::metrics::Metrics;
 use etl::pipeline::{Pipeline, StopSignal};
@@ -117,6 +118,7 @@ fn config(plan: &Plan, run: &Run, declared: Option<Declared<'_>>, folder: &Path)
             row_group: cuts.row_group,
         },
         resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
+        state: StateConfig::default(),
     }
 }
 

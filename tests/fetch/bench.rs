@@ -187,7 +187,8 @@ pub(crate) fn request(location: Location) -> PageRequest {
 /// A request as a line of the list with these options makes it.
 pub(crate) fn request_with(location: Location, options: PageOptions) -> PageRequest {
     let ask = Ask::new(&location, Arc::new(options)).unwrap();
-    PageRequest { id: PageId { ordinal: 0, line: 1, page: 1 }, location, shown: "shown".into(), ask }
+    let id = PageId { ordinal: 0, line: 1, page: 1 };
+    PageRequest { id, location, key: [0; 16], shown: "shown".into(), ask }
 }
 
 /// What a single attempt at this answer gives.

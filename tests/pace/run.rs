@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etl::config::{
-    Config, ContractConfig, HttpConfig, InputConfig, OutputConfig, ResourceConfig, RetryConfig,
+    Config, ContractConfig, HttpConfig, InputConfig, OutputConfig, ResourceConfig, RetryConfig, StateConfig,
     TransformConfig,
 };
 use etl::metrics::Metrics;
@@ -102,5 +102,6 @@ fn config(plan: &Plan, machine: &Machine, list: &Path, output: &Path) -> Config 
             row_group: settings.row_group,
         },
         resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
+        state: StateConfig::default(),
     }
 }

@@ -1,0 +1,345 @@
+//! What a run keeps so that the next one can go on with it, should it be stopped.
+//!
+//! Rows and rejects are brought into synced files, these into the state folder, that is synced, and then one transaction
+//! of the ledger makes them known and their pages done. What the ledger does not know is swept by the next run.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sinks;
+use super::verdict::Tally;
+use crate::calendar::{now_rfc3339, time_since};
+use crate::config::{Config, StateConfig};
+use crate::digest::sha256_hex;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart};
+use crate::model::{PageEnd, PageId, PageKey};
+use crate::report::{RecordCounts, Report, ResumedReport, Status};
+use crate::sink::{LocalOutput, StateFolder, name_of};
+use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
+
+/// Pages that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
+const PAGES_MAX: usize = 20_000;
+
+/// What a run keeps.
+#[derive(Debug)]
+pub(super) struct Saving {
+    config: StateConfig,
+    folder: StateFolder,
+    /// Opened with the first thing that is kept.
+    ledger: Option<Ledger>,
+    start: RunStart,
+    part_count: u64,
+    /// Pages that are written and not kept yet.
+    pages: Vec<PageRow>,
+    saved_at: Instant,
+}
+
+/// What an earlier run had done.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    pub(super) table: SavedTable,
+    pub(super) rejects: Vec<SavedFile>,
+    pub(super) runs: Vec<Run>,
+    pub(super) counts: SavedCounts,
+    pub(super) done: HashSet<PageKey>,
+}
+
+/// What was counted of the pages that are done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedCounts {
+    pub(super) pages_fetched: u64,
+    pub(super) records: RecordCounts,
+    pub(super) values_discarded: u64,
+    pub(super) duplicate_keys: u64,
+    pub(super) overflows: u64,
+}
+
+/// What the ledger knows of a part beside its files.
+#[derive(Debug, Serialize, Deserialize)]
+struct PartNotes {
+    /// Of its rows, if it has any.
+    columns: Option<SavedColumns>,
+    /// Of all parts since the last one that has them.
+    order: Option<OrderNotes>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OrderNotes {
+    runs: Vec<Run>,
+    shapes: SavedShapes,
+    counts: SavedCounts,
+}
+
+impl Saving {
+    /// Looks for what an earlier run had done, and begins.
+    ///
+    /// # Errors
+    /// The state folder can't be used, or what is in it is damaged.
+    pub(super) fn open(
+        config: &Config,
+        output: &LocalOutput,
+        report: &mut Report,
+        list_sha256: &str,
+    ) -> Result<(Self, Option<Earlier>)> {
+        let state = &config.state;
+        let folder = StateFolder::open(output, state.folder.as_deref())?;
+        let start = RunStart {
+            run_id: report.run_id.clone(),
+            started_at: report.started_at.clone(),
+            version: report.version.clone(),
+            list_sha256: list_sha256.to_owned(),
+            options_sha256: sha256_hex(options_of(config).as_bytes()),
+        };
+        let mut saving = Self {
+            config: state.clone(),
+            folder,
+            ledger: None,
+            start,
+            part_count: 0,
+            pages: Vec::new(),
+            saved_at: Instant::now(),
+        };
+        if state.is_fresh && saving.folder.is_there() {
+            saving.remove()?;
+        }
+        let earlier = if saving.folder.is_there() { saving.take_up(report)? } else { None };
+        Ok((saving, earlier))
+    }
+
+    /// Whether what answers say is remembered.
+    pub(super) fn remembers_answers(&self) -> bool {
+        self.folder.is_named()
+    }
+
+    fn take_up(&mut self, report: &mut Report) -> Result<Option<Earlier>> {
+        let mut ledger = Ledger::open(self.folder.path())?;
+        let Some(run) = ledger.unfinished_run().cloned() else {
+            self.folder.sweep(&HashSet::new())?;
+            ledger.begin_run(self.start.clone())?;
+            self.ledger = Some(ledger);
+            return Ok(None);
+        };
+        if let Some(reason) = self.why_afresh(&run) {
+            report.hints.push(format!("what run {} had done is not used: {reason}", run.start.run_id));
+            ledger.start_afresh()?;
+            self.folder.sweep(&HashSet::new())?;
+            ledger.begin_run(self.start.clone())?;
+            self.ledger = Some(ledger);
+            return Ok(None);
+        }
+        let mut earlier = Earlier::default();
+        let mut known = HashSet::new();
+        for part in ledger.parts() {
+            let part = part?;
+            self.part_count = self.part_count.max(part.id);
+            known.extend([&part.file, &part.rejects].into_iter().flatten().map(|file| file.name.clone()));
+            self.take_up_part(part, &mut earlier)?;
+        }
+        for page in ledger.done_pages() {
+            earlier.done.insert(page?.url_key);
+        }
+        self.folder.sweep(&known)?;
+        ledger.resume_run(&run.start.run_id, self.start.clone())?;
+        self.ledger = Some(ledger);
+        report.resumed = Some(ResumedReport {
+            run_id: run.start.run_id,
+            started_at: run.work_started_at,
+            pages: earlier.counts.pages_fetched,
+            records: earlier.counts.records.seen,
+        });
+        Ok(Some(earlier))
+    }
+
+    fn take_up_part(&self, part: PartRow, earlier: &mut Earlier) -> Result<()> {
+        let notes: PartNotes =
+            serde_json::from_slice(&part.meta).map_err(|error| self.damaged(&part, error))?;
+        let saved = |PartFile { name, bytes, sha256 }: PartFile| {
+            let file = SavedFile { path: self.folder.file(&name), bytes, sha256 };
+            file.check().map(|()| file)
+        };
+        if let (Some(file), Some(columns)) = (part.file, notes.columns) {
+            earlier.table.parts.push(SavedPart { file: saved(file)?, row_count: part.row_count, columns });
+        }
+        if let Some(rejects) = part.rejects {
+            earlier.rejects.push(saved(rejects)?);
+        }
+        if let Some(OrderNotes { runs, shapes, counts }) = notes.order {
+            earlier.runs.extend(runs);
+            earlier.table.shapes.extend(shapes);
+            earlier.counts = counts;
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, part: &PartRow, error: serde_json::Error) -> Error {
+        let folder = self.folder.path().display();
+        let message = format!("{folder}: part {} of the ledger can't be read; --fresh starts anew", part.id);
+        Error::new(ErrorKind::Storage, message).because(error)
+    }
+
+    /// Why the work of an unfinished run is not taken up.
+    fn why_afresh(&self, run: &RunRow) -> Option<String> {
+        let (theirs, ours) = (&run.start, &self.start);
+        if theirs.list_sha256 != ours.list_sha256 {
+            return Some("the list is another one now".to_owned());
+        }
+        if (&theirs.options_sha256, &theirs.version) != (&ours.options_sha256, &ours.version) {
+            return Some("options that shape the rows are others now".to_owned());
+        }
+        let age = time_since(&run.work_started_at);
+        let oldest = self.config.resume_within;
+        if age.is_none_or(|age| age > oldest) {
+            let began = &run.work_started_at;
+            let within = oldest.as_secs_f64();
+            return Some(format!("it began at {began}, more than {within} s ago (--resume-within)"));
+        }
+        // The same pages would be refused again.
+        let end = run.end.as_ref().filter(|end| end.status == Status::Failed);
+        let is_final = end.is_some_and(|end| end.exit_code != ErrorKind::Storage.exit_code());
+        is_final.then(|| "it came to its end and published nothing".to_owned())
+    }
+
+    /// Notes a page that is written.
+    pub(super) fn note_page(
+        &mut self,
+        (id, key, shown): (PageId, PageKey, &str),
+        end: &PageEnd,
+        reject_count: u64,
+    ) {
+        let notes = end.notes.as_deref();
+        self.pages.push(PageRow {
+            place: id.place(),
+            line: id.line,
+            url_key: key,
+            url: shown.to_owned(),
+            state: PageState::Done,
+            part: None,
+            attempts: end.attempt_count,
+            http_status: notes.and_then(|notes| notes.status),
+            body_bytes: end.body_bytes,
+            record_count: end.record_count,
+            reject_count,
+            etag: notes.and_then(|notes| notes.etag.clone()),
+            last_modified: notes.and_then(|notes| notes.last_modified.clone()),
+            content_sha256: self.remembers_answers().then_some(end.digest),
+            error: None,
+            chain: None,
+        });
+    }
+
+    /// Whether what is written is to be kept now.
+    pub(super) fn is_due(&self) -> bool {
+        self.saved_at.elapsed() >= self.config.checkpoint || self.pages.len() >= PAGES_MAX
+    }
+
+    /// Keeps what is written.
+    ///
+    /// # Errors
+    /// It can't be kept.
+    pub(super) async fn save(&mut self, sinks: &mut Sinks<'_>, report: &Report, tally: &Tally) -> Result<()> {
+        self.saved_at = Instant::now();
+        if self.pages.is_empty() {
+            return Ok(());
+        }
+        self.folder.make()?;
+        let folder = &mut self.folder;
+        let table = sinks.table.save(sinks.output, |part| folder.keep_part(part)).await?;
+        // Rows that wait for the first column can't be kept, nor what comes behind them.
+        let Some(SavedTable { parts, shapes }) = table else { return Ok(()) };
+        let rejects = sinks.rejects.save(|rejects| folder.keep_rejects(rejects))?;
+        folder.sync()?;
+        let order = OrderNotes { runs: sinks.order.cut(), shapes, counts: tally.saved_counts(report) };
+        let mut rows: Vec<PartRow> = parts.into_iter().map(|part| self.row_of(part)).collect();
+        rows.push(self.row(None, 0, rejects.map(file_of), &PartNotes { columns: None, order: Some(order) }));
+        let pages = std::mem::take(&mut self.pages);
+        self.ledger()?.commit_parts(&rows, &pages)?;
+        tracing::info!(pages = pages.len(), folder = %self.folder.path().display(), "kept what is done");
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+
+    fn row_of(&mut self, part: SavedPart) -> PartRow {
+        let SavedPart { file, row_count, columns } = part;
+        let notes = PartNotes { columns: Some(columns), order: None };
+        self.row(Some(file_of(file)), row_count, None, &notes)
+    }
+
+    fn row(
+        &mut self,
+        file: Option<PartFile>,
+        row_count: u64,
+        rejects: Option<PartFile>,
+        notes: &PartNotes,
+    ) -> PartRow {
+        self.part_count += 1;
+        let meta = serde_json::to_vec(notes).expect("notes have only string keys");
+        PartRow { id: self.part_count, file, row_count, rejects, meta }
+    }
+
+    fn ledger(&mut self) -> Result<&mut Ledger> {
+        Ok(match &mut self.ledger {
+            Some(ledger) => ledger,
+            empty => {
+                let mut ledger = Ledger::open(self.folder.path())?;
+                ledger.begin_run(self.start.clone())?;
+                empty.insert(ledger)
+            }
+        })
+    }
+
+    /// Whether there is something that a next run could go on with.
+    pub(super) fn has_saved(&self) -> bool {
+        self.part_count > 0
+    }
+
+    /// Says how the run ended. What was kept of a run that has published, or that would end in the same way again, is
+    /// removed.
+    ///
+    /// # Errors
+    /// It can't be written, or removed.
+    pub(super) fn end(mut self, report: &Report) -> Result<()> {
+        let is_left = matches!(report.status, Status::Interrupted)
+            || report.exit_code == ErrorKind::Storage.exit_code();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.end_run(RunEnd {
+                ended_at: now_rfc3339(),
+                status: report.status,
+                exit_code: report.exit_code,
+                summary_json: report.to_json(),
+            })?;
+        }
+        if let Some(ledger) = self.ledger.take() {
+            ledger.close()?;
+        }
+        if is_left {
+            return Ok(());
+        }
+        if self.folder.is_named() { self.folder.clear() } else { self.remove() }
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        if self.folder.is_there() {
+            Ledger::remove(self.folder.path())?;
+            self.folder.clear()?;
+        }
+        Ok(())
+    }
+}
+
+/// All that rows and rejects depend on, beside the list.
+fn options_of(config: &Config) -> String {
+    let transform = &config.transform;
+    // A key is told from another by what it makes of a text that nobody hashes.
+    let key = transform.projection.hash_key.as_ref().map(|key| key.hash(b"which key"));
+    let options = Footer::options(config);
+    format!("{options} {:?} {:?} {key:?}", transform.rejects_raw, config.http.pagination)
+}
+
+fn file_of(SavedFile { path, bytes, sha256 }: SavedFile) -> PartFile {
+    let path: PathBuf = path;
+    PartFile { name: name_of(&path), bytes, sha256 }
+}
