@@ -170,7 +170,8 @@ impl Default for RetryConfig {
 /// How bodies become records, columns and features.
 #[derive(Debug, Clone)]
 pub struct TransformConfig {
-    /// Reference tokens of the JSON Pointer (RFC 6901) to the array of records; `None` without `--records`.
+    /// Reference tokens of the JSON Pointer (RFC 6901) to the array of records; `None` without `--records`. None at all
+    /// lead to the document itself, which is then a record even if it is the report of an error.
     pub records: Option<Arc<[String]>>,
     /// Reference tokens of the places beside the records whose values are wanted, to find the next page.
     pub looked_at: Arc<[Vec<String>]>,

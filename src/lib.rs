@@ -53,8 +53,8 @@
 //!
 //! # What is data and what is an error
 //!
-//! A record that is wrong is a [`model::Reject`]; a page that is wrong is a [`model::PageFault`]. Both are
-//! counted, kept and shown, and the run goes on. An [`error::Error`] stops the run; its kind is the exit
+//! A record that is wrong is a [`model::Reject`]; a page that is wrong is a [`model::PageFault`], and so is one in which a
+//! server says that something failed. Both are counted, kept and shown, and the run goes on. An [`error::Error`] stops the run; its kind is the exit
 //! code. A broken invariant panics, and [`cpu`] turns the panic into an error, so nothing is published.
 //!
 //! # Deliberately absent

@@ -122,6 +122,8 @@ pub enum DeclaredForm {
     Ndjson,
     /// `204 No Content`: zero records.
     NoContent,
+    /// A report of an error (RFC 9457), whatever the status says: no records.
+    ErrorReport,
 }
 
 /// A record that was not written, or a value of one that was, kept byte for byte unless it is too large.

@@ -10,6 +10,8 @@ mod contract;
 mod disk;
 #[path = "cli/drift.rs"]
 mod drift;
+#[path = "cli/error_object.rs"]
+mod error_object;
 #[path = "cli/features.rs"]
 mod features;
 #[path = "cli/forms.rs"]

@@ -429,7 +429,8 @@ pub(super) struct ParsingArgs {
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Parsing")]
     pub(super) max_record_bytes: u64,
 
-    /// JSON Pointer to the array of records inside each page, such as /Records
+    /// JSON Pointer to the array of records inside each page, such as /Records; '' is the whole page, which is taken as
+    /// records even where it is an error object
     #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Parsing")]
     pub(super) records: Option<Pointer>,
 

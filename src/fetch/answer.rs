@@ -61,6 +61,7 @@ pub(super) fn is_chunked<'a>(transfer_encoding: impl IntoIterator<Item = &'a str
 
 /// The form that Content-Type or, failing that, the extension of a path declares.
 pub(super) fn declared_form(content_type: Option<&str>, path: &str) -> DeclaredForm {
+    const ERROR_TYPES: [&str; 2] = ["application/problem+json", "application/vnd.error+json"];
     const NDJSON_TYPES: [&str; 5] = [
         "application/x-ndjson",
         "application/ndjson",
@@ -69,8 +70,10 @@ pub(super) fn declared_form(content_type: Option<&str>, path: &str) -> DeclaredF
         "application/jsonlines",
     ];
     let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if NDJSON_TYPES.iter().any(|ndjson| media_type.eq_ignore_ascii_case(ndjson)) || has_ndjson_extension(path)
-    {
+    let is_one_of = |types: &[&str]| types.iter().any(|known| media_type.eq_ignore_ascii_case(known));
+    if is_one_of(&ERROR_TYPES) {
+        DeclaredForm::ErrorReport
+    } else if is_one_of(&NDJSON_TYPES) || has_ndjson_extension(path) {
         DeclaredForm::Ndjson
     } else {
         DeclaredForm::Unknown
@@ -208,6 +211,15 @@ mod tests {
         assert_eq!(is_chunked(["identity"]), Ok(false));
         assert_eq!(is_chunked([]), Ok(false));
         assert!(is_chunked(["gzip, chunked"]).is_err());
+    }
+
+    #[test]
+    fn error_report_is_declared_by_type_whatever_the_path() {
+        for content_type in ["application/problem+json", "Application/VND.Error+JSON; charset=utf-8"] {
+            for path in ["/p", "/p.ndjson"] {
+                assert_eq!(declared_form(Some(content_type), path), DeclaredForm::ErrorReport, "{path}");
+            }
+        }
     }
 
     #[test]

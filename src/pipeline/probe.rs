@@ -201,10 +201,10 @@ fn layout(bytes: &[u8], records: Option<&str>, record_count: u64, is_part: bool)
     let more = if is_part { "; the first of many" } else { "" };
     let is_array = bytes.trim_ascii_start().first() == Some(&b'[');
     match records {
-        Some(pointer) => format!("an object with its records at {pointer}{more}"),
-        None if is_array => format!("an array of records{more}"),
-        None if record_count == 1 => "one record".to_owned(),
-        None => format!("records one a line, or behind each other{more}"),
+        Some(pointer) if !pointer.is_empty() => format!("an object with its records at {pointer}{more}"),
+        _ if is_array => format!("an array of records{more}"),
+        _ if record_count == 1 => "one record".to_owned(),
+        _ => format!("records one a line, or behind each other{more}"),
     }
 }
 

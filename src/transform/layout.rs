@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::error_object::{declared_fault, documents_are_records};
 use super::reader::{Fault, FaultKind, Read, Reader, kind_of_value};
 use super::walk::WalkedLayout;
 use crate::model::DeclaredForm;
@@ -49,6 +50,9 @@ pub(super) fn layout_of(
         (None, _) if !is_whole => return Ok(None),
         (None, _) if form == DeclaredForm::Ndjson => Layout::Nothing,
         (None, _) => return Err(reader.expected("JSON")),
+        _ if form == DeclaredForm::ErrorReport && !documents_are_records(records) => {
+            return Err(declared_fault());
+        }
         (Some(_), Some(tokens)) => Layout::Walked(WalkedLayout::Envelopes(Arc::clone(tokens))),
         (Some(b'['), None) => Layout::Walked(WalkedLayout::Array),
         (Some(b'{'), None) => return Ok(layout_of_objects(head, is_whole, reader.position(), form)),
@@ -65,7 +69,9 @@ pub(super) fn layout_of(
 pub(super) fn layout_of_oversize(form: DeclaredForm) -> Layout {
     match form {
         DeclaredForm::Ndjson => Layout::Lines,
-        DeclaredForm::Unknown | DeclaredForm::NoContent => Layout::Walked(WalkedLayout::Documents),
+        DeclaredForm::Unknown | DeclaredForm::NoContent | DeclaredForm::ErrorReport => {
+            Layout::Walked(WalkedLayout::Documents)
+        }
     }
 }
 
@@ -88,7 +94,7 @@ fn layout_of_objects(head: &[u8], is_whole: bool, start: usize, form: DeclaredFo
         Err(fault) if fault.kind == FaultKind::UnexpectedEnd => match form {
             _ if !is_line_known => None,
             DeclaredForm::Ndjson => by_the_next_line,
-            DeclaredForm::Unknown | DeclaredForm::NoContent => Some(false),
+            DeclaredForm::Unknown | DeclaredForm::NoContent | DeclaredForm::ErrorReport => Some(false),
         },
         Err(_) => by_the_next_line,
     };

@@ -8,7 +8,7 @@
 //! field; what is not to be seen is left out while records are read, by `projection` where they are text, and by
 //! `redact` where they are rejected. `conform` holds records to a schema that is declared. Where a `filter` is asked for,
 //! `filtered` runs it before records are decoded. `locate` finds a value by its keys, and `beside` what a page says of
-//! itself beside its records.
+//! itself beside its records. `error_object` tells a page that only says that something failed.
 
 mod beside;
 mod chunk;
@@ -17,6 +17,7 @@ mod conform;
 mod cutter;
 mod decode;
 mod duplicates;
+mod error_object;
 pub mod features;
 mod filter;
 mod filtered;

@@ -9,6 +9,7 @@ use super::beside::beside_at;
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::fits;
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
+use super::error_object::{name_instead, refuse};
 use super::filter::Filter;
 use super::filtered::Filtered;
 use super::layout::{BYTE_ORDER_MARK, Layout, is_blank_in_line, layout_of, trim_blank_end};
@@ -232,9 +233,14 @@ impl<'a> Records<'a> {
     }
 
     fn take(&mut self, start: usize, place: Place, config: &TransformConfig) -> TakenUpTo {
+        let is_whole_page = self.offset == 0 && self.end.is_last();
         let layout = match place {
             Place::Begin(layout) => layout,
             Place::Unknown(form) => {
+                if is_whole_page {
+                    // Before its record is taken: one that breaks a frozen schema would end the run.
+                    refuse(self.bytes, form, config)?;
+                }
                 let layout = layout_of(self.bytes, true, form, config.records.as_ref())?;
                 layout.expect("the layout of a whole page is known")
             }
@@ -246,7 +252,11 @@ impl<'a> Records<'a> {
         match layout {
             Layout::Nothing => Ok(None),
             Layout::Lines => self.take_lines(start),
-            Layout::Walked(layout) => self.take_walked(start, Walk::new(layout)),
+            Layout::Walked(layout) => {
+                let taken = self.take_walked(start, Walk::new(layout));
+                let has_no_record = is_whole_page && self.index == 0;
+                if has_no_record { name_instead(taken, self.bytes, config) } else { taken }
+            }
         }
     }
 
