@@ -250,7 +250,7 @@ impl Leave {
             .latencies
             .patience()
             .zip(line.quiet_since)
-            .is_none_or(|(patience, quiet_since)| quiet_since.elapsed() >= patience);
+            .is_none_or(|(patience, quiet_since)| quiet_since.elapsed() >= 2 * patience);
         line.answer_count > self.answer_count && !is_quiet
     }
 

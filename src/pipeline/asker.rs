@@ -139,11 +139,17 @@ impl<'a> Asker<'a> {
 
     /// Starts the task of a page.
     async fn begin(&mut self, request: PageRequest, chain: Option<OpenChain>) -> Result<(), Stopped> {
-        // What it reserves is had in page order: whatever this page waits for, all earlier pages have theirs and go on,
-        // so they are written and give theirs back.
-        self.line.go_ahead().await;
         let turn = self.next_turn();
-        let ticket = Arc::new(self.line.ticket(turn).await);
+        let ticket = tokio::select! {
+            biased;
+            () = self.queue.closed() => return Err(Stopped),
+            // What it reserves is had in page order: whatever this page waits for, all earlier pages have theirs and go
+            // on, so they are written and give theirs back.
+            ticket = async {
+                self.line.go_ahead().await;
+                self.line.ticket(turn).await
+            } => Arc::new(ticket),
+        };
         let (sender, steps) = mpsc::channel(self.line.steps_max());
         let (id, key, shown) = (request.id, request.key, Arc::clone(&request.shown));
         let life = Arc::clone(self.line).life_of_a_page(request, Arc::clone(&ticket), sender);
