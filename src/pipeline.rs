@@ -239,6 +239,7 @@ impl Pipeline {
             *kept = Some(saving);
             earlier
         } else {
+            Saving::discard(output)?;
             None
         };
         let remembers = kept.as_ref().is_some_and(Saving::remembers_answers);
@@ -532,11 +533,19 @@ impl Writer<'_> {
         report: &mut Report,
         mut tally: Tally,
     ) -> Result<Tally> {
+        let mut stopped = None;
         loop {
-            let page = tokio::select! {
-                biased;
-                kind = self.stopping.stopped() => return Err(self.stop(kind, report, &tally).await?),
-                page = queue.recv() => page,
+            let page = match stopped {
+                None => tokio::select! {
+                    biased;
+                    kind = self.stopping.stopped() => {
+                        stopped = Some(kind);
+                        continue;
+                    }
+                    page = queue.recv() => page,
+                },
+                // Those that have come need not be asked for again.
+                Some(_) => queue.try_recv().ok().filter(|page| page.task.is_finished()),
             };
             let Some(mut page) = page else { break };
             let (line, metrics, sinks) = (self.line, self.metrics, &mut self.sinks);
@@ -554,7 +563,9 @@ impl Writer<'_> {
                 }
                 Taken::Stopped(kind) => {
                     intake.forget(sinks.output).await?;
-                    return Err(self.stop(kind, report, &tally).await?);
+                    sinks.order.put_off(id.ordinal);
+                    stopped = Some(kind);
+                    continue;
                 }
                 Taken::Ended(Err(fault)) => Err(fault),
                 Taken::Ended(Ok(end)) => match chains.check_is_new(&mut chain, &end) {
@@ -607,10 +618,11 @@ impl Writer<'_> {
                 saving.save(&mut self.sinks, report, &tally).await?;
             }
         }
-        if self.line.is_cut_short() {
-            return Err(self.stop(ErrorKind::Unfinished, report, &tally).await?);
+        let stopped = stopped.or(self.line.is_cut_short().then_some(ErrorKind::Unfinished));
+        match stopped {
+            Some(kind) => Err(self.stop(kind, report, &tally).await?),
+            None => Ok(tally),
         }
-        Ok(tally)
     }
 
     /// Keeps what is written for the next run, and says that this one is over.
@@ -640,7 +652,7 @@ async fn take_page(
     loop {
         let waited = tokio::select! {
             biased;
-            kind = stopping.stopped() => return Ok(Taken::Stopped(kind)),
+            kind = stopping.stopped(), if !page.task.is_finished() => return Ok(Taken::Stopped(kind)),
             waited = wait_for_step(line, page, intake.is_empty()) => waited,
         };
         let step = match waited {

@@ -103,11 +103,19 @@ impl Saving {
             pages: Vec::new(),
             saved_at: Instant::now(),
         };
-        if state.is_fresh && saving.folder.is_there() {
-            saving.remove()?;
+        if state.is_fresh {
+            remove(&mut saving.folder)?;
         }
         let earlier = if saving.folder.is_there() { saving.take_up(report)? } else { None };
         Ok((saving, earlier))
+    }
+
+    /// Throws away what an earlier run on this output had done.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub(super) fn discard(output: &LocalOutput) -> Result<()> {
+        remove(&mut StateFolder::open(output, None)?)
     }
 
     /// Whether what answers say is remembered.
@@ -318,16 +326,16 @@ impl Saving {
         if is_left {
             return Ok(());
         }
-        if self.folder.is_named() { self.folder.clear() } else { self.remove() }
+        if self.folder.is_named() { self.folder.clear() } else { remove(&mut self.folder) }
     }
+}
 
-    fn remove(&mut self) -> Result<()> {
-        if self.folder.is_there() {
-            Ledger::remove(self.folder.path())?;
-            self.folder.clear()?;
-        }
-        Ok(())
+fn remove(folder: &mut StateFolder) -> Result<()> {
+    if folder.is_there() {
+        Ledger::remove(folder.path())?;
+        folder.clear()?;
     }
+    Ok(())
 }
 
 /// All that rows and rejects depend on, beside the list.
