@@ -1,6 +1,7 @@
 //! Asks for pages: those of the list, those that the pages before tell of, and those that were put off.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{self, error::SendError};
 use tokio::task::JoinSet;
@@ -13,6 +14,9 @@ use crate::config::{HttpConfig, PaginationConfig};
 use crate::error::{Error, Result};
 use crate::fetch::PageRequests;
 use crate::model::PageRequest;
+
+/// How often it is looked whether the task of a page that was put off has ended.
+const TASK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts a task for every page, and keeps the line.
 pub(super) struct Asker<'a> {
@@ -160,7 +164,13 @@ impl<'a> Asker<'a> {
     /// Keeps a page that was put off until it has an answer.
     fn wait_beside(&mut self, page: QueuedPage) {
         self.put_off.spawn(async move {
-            page.ticket.wants_in().await;
+            // A task that ended with an error of the run wants nothing any more; the writer finds out.
+            while !page.task.is_finished() {
+                tokio::select! {
+                    () = page.ticket.wants_in() => break,
+                    () = tokio::time::sleep(TASK_LOOK_INTERVAL) => {}
+                }
+            }
             page
         });
     }
