@@ -82,7 +82,7 @@ pub const RUNS_KEPT: usize = 100;
 ///     error: None,
 ///     chain: None,
 /// };
-/// let file = PartFile { name: "part-1".to_owned(), bytes: 4_096, sha256: [1; 32] };
+/// let file = PartFile { name: "part-1".to_owned(), bytes: 4_096, checksum: 1 };
 /// let part = PartRow { id: 1, file: Some(file), row_count: 10, rejects: None, meta: b"{}".to_vec() };
 /// ledger.commit_parts(&[part], &[page])?;
 ///

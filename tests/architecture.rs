@@ -45,6 +45,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("tokio_util", &["pipeline.rs", "pipeline/asker.rs"]),
     ("toml", &["cli/requests.rs", "schema/schema_file.rs"]),
     ("tracing_subscriber", &["process.rs"]),
+    ("twox_hash", &["digest.rs"]),
     ("zstd", &["fetch/decompress.rs"]),
 ];
 

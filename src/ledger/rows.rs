@@ -67,8 +67,8 @@ pub struct PartFile {
     pub name: String,
     /// Its size.
     pub bytes: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
+    /// XXH3 (64 bits) of its bytes.
+    pub checksum: u64,
 }
 
 /// Rows that are on the disk: a part of the output, and what was refused beside it.
@@ -207,8 +207,8 @@ impl NumberedRun {
 impl PartRow {
     /// Its columns and their seal.
     pub(super) fn sealed(&self, first_run: i64) -> [Value<'_>; 11] {
-        let [file, bytes, sha256] = file_columns(self.file.as_ref());
-        let [rejects_file, rejects_bytes, rejects_sha256] = file_columns(self.rejects.as_ref());
+        let [file, bytes, checksum] = file_columns(self.file.as_ref());
+        let [rejects_file, rejects_bytes, rejects_checksum] = file_columns(self.rejects.as_ref());
         seal(
             Table::Parts,
             [
@@ -217,10 +217,10 @@ impl PartRow {
                 count(self.row_count),
                 file,
                 bytes,
-                sha256,
+                checksum,
                 rejects_file,
                 rejects_bytes,
-                rejects_sha256,
+                rejects_checksum,
                 Value::Blob(&self.meta),
                 Value::Null,
             ],
@@ -374,9 +374,9 @@ impl<'a> Columns<'a> {
 
     fn file(&mut self) -> Option<Option<PartFile>> {
         let (name, bytes) = (self.optional(Self::text)?, self.optional(Self::integer)?);
-        let sha256 = self.optional(Self::digest)?;
-        match (name, bytes, sha256) {
-            (Some(name), Some(bytes), Some(sha256)) => Some(Some(PartFile { name, bytes, sha256 })),
+        let checksum = self.optional(Self::integer::<i64>)?.map(i64::cast_unsigned);
+        match (name, bytes, checksum) {
+            (Some(name), Some(bytes), Some(checksum)) => Some(Some(PartFile { name, bytes, checksum })),
             (None, None, None) => Some(None),
             _ => None,
         }
@@ -403,7 +403,7 @@ fn optional<'a, T>(value: &'a Option<T>, column: impl FnOnce(&'a T) -> Value<'a>
 
 fn file_columns(file: Option<&PartFile>) -> [Value<'_>; 3] {
     match file {
-        Some(file) => [text(&file.name), count(file.bytes), Value::Blob(&file.sha256)],
+        Some(file) => [text(&file.name), count(file.bytes), Value::Integer(file.checksum.cast_signed())],
         None => [Value::Null; 3],
     }
 }

@@ -76,8 +76,8 @@ impl Table {
             Self::Parts => {
                 "CREATE TABLE parts (id INTEGER PRIMARY KEY, \
                  first_run INTEGER NOT NULL REFERENCES runs (number), rows INTEGER NOT NULL, \
-                 file TEXT, bytes INTEGER, sha256 BLOB, rejects_file TEXT, rejects_bytes INTEGER, \
-                 rejects_sha256 BLOB, meta BLOB NOT NULL, seal INTEGER NOT NULL) STRICT"
+                 file TEXT, bytes INTEGER, checksum INTEGER, rejects_file TEXT, rejects_bytes INTEGER, \
+                 rejects_checksum INTEGER, meta BLOB NOT NULL, seal INTEGER NOT NULL) STRICT"
             }
             Self::Seals => {
                 "CREATE TABLE seals (of_table INTEGER PRIMARY KEY, row_count INTEGER NOT NULL, \

@@ -78,7 +78,7 @@ pub(super) fn pages(ordinals: std::ops::Range<u64>) -> Vec<PageRow> {
 pub(super) fn part(id: u64) -> PartRow {
     PartRow {
         id,
-        file: Some(PartFile { name: format!("part-{id}"), bytes: 4_000 + id, sha256: [id as u8; 32] }),
+        file: Some(PartFile { name: format!("part-{id}"), bytes: 4_000 + id, checksum: u64::MAX - id }),
         row_count: 10 * id,
         rejects: None,
         meta: format!("{{\"id\":{id}}}").into_bytes(),
@@ -124,7 +124,7 @@ fn all_that_is_told_is_told_again() {
     };
     let bare =
         PageRow { http_status: None, etag: None, content_sha256: None, chain: Some(vec![]), ..page(2) };
-    let rejects = Some(PartFile { name: "rejects-7".to_owned(), bytes: 9, sha256: [9; 32] });
+    let rejects = Some(PartFile { name: "rejects-7".to_owned(), bytes: 9, checksum: 9 });
     let first = PartRow { rejects, ..part(7) };
     // Pages without rows need no file.
     let second = PartRow { id: i64::MAX as u64, file: None, row_count: 0, rejects: None, meta: vec![] };
@@ -427,7 +427,7 @@ fn afresh_means_that_nothing_is_done_and_that_the_run_stays_as_history() {
     ledger.commit_parts(&[part(1)], &pages(0..3)).unwrap();
     ledger.end_run(end(Status::Ok)).unwrap();
     ledger.begin_run(start("r1")).unwrap();
-    let rejects = Some(PartFile { name: "rejects-1".to_owned(), bytes: 9, sha256: [9; 32] });
+    let rejects = Some(PartFile { name: "rejects-1".to_owned(), bytes: 9, checksum: 9 });
     ledger.commit_parts(&[PartRow { rejects, ..part(1) }], &pages(0..2_500)).unwrap();
     ledger.record_failed(&pages(2_500..2_600)).unwrap();
     drop(ledger);

@@ -165,8 +165,8 @@ impl Saving {
     fn take_up_part(&self, part: PartRow, earlier: &mut Earlier) -> Result<()> {
         let notes: PartNotes =
             serde_json::from_slice(&part.meta).map_err(|error| self.damaged(&part, error))?;
-        let saved = |PartFile { name, bytes, sha256 }: PartFile| {
-            let file = SavedFile { path: self.folder.file(&name), bytes, sha256 };
+        let saved = |PartFile { name, bytes, checksum }: PartFile| {
+            let file = SavedFile { path: self.folder.file(&name), bytes, checksum };
             file.check().map(|()| file)
         };
         if let (Some(file), Some(columns)) = (part.file, notes.columns) {
@@ -347,7 +347,7 @@ fn options_of(config: &Config) -> String {
     format!("{options} {:?} {:?} {key:?}", transform.rejects_raw, config.http.pagination)
 }
 
-fn file_of(SavedFile { path, bytes, sha256 }: SavedFile) -> PartFile {
+fn file_of(SavedFile { path, bytes, checksum }: SavedFile) -> PartFile {
     let path: PathBuf = path;
-    PartFile { name: name_of(&path), bytes, sha256 }
+    PartFile { name: name_of(&path), bytes, checksum }
 }

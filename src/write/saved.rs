@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::RunningDigest;
+use crate::digest::RunningChecksum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Shape;
 
-/// Bytes that are hashed at once.
+/// Bytes that are read at once.
 const STEP_BYTES: usize = 256 << 10;
 
 /// A synced file of a table that is not finished.
@@ -21,8 +21,8 @@ pub struct SavedFile {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
+    /// XXH3 (64 bits) of its bytes.
+    pub checksum: u64,
 }
 
 /// What a table saved since it saved last.
@@ -92,8 +92,8 @@ impl SavedFile {
     /// # Errors
     /// It can't be read.
     pub(super) fn read(path: PathBuf) -> Result<Self> {
-        let (bytes, sha256) = digest_of(&path)?;
-        Ok(Self { path, bytes, sha256 })
+        let (bytes, checksum) = checksum_of(&path)?;
+        Ok(Self { path, bytes, checksum })
     }
 
     /// Looks whether the file is as it was written.
@@ -101,8 +101,8 @@ impl SavedFile {
     /// # Errors
     /// It is not, or can't be read.
     pub fn check(&self) -> Result<()> {
-        let (bytes, sha256) = digest_of(&self.path)?;
-        if (bytes, sha256) == (self.bytes, self.sha256) {
+        let (bytes, checksum) = checksum_of(&self.path)?;
+        if (bytes, checksum) == (self.bytes, self.checksum) {
             return Ok(());
         }
         let (path, expected) = (self.path.display(), self.bytes);
@@ -116,17 +116,17 @@ impl SavedFile {
     }
 }
 
-fn digest_of(path: &Path) -> Result<(u64, [u8; 32])> {
+fn checksum_of(path: &Path) -> Result<(u64, u64)> {
     let failed = |error| Error::storage("read back", path, error);
     let mut file = File::open(path).map_err(failed)?;
     let mut buffer = vec![0; STEP_BYTES];
-    let (mut digest, mut bytes) = (RunningDigest::default(), 0);
+    let (mut checksum, mut bytes) = (RunningChecksum::default(), 0);
     loop {
         let read = file.read(&mut buffer).map_err(failed)?;
         if read == 0 {
-            return Ok((bytes, digest.finish()));
+            return Ok((bytes, checksum.finish()));
         }
-        digest.update(&buffer[..read]);
+        checksum.update(&buffer[..read]);
         bytes += read as u64;
     }
 }
