@@ -1,15 +1,23 @@
 //! Chains of pages: where the page behind one is, and whether a chain came to its end. Asks for nothing itself.
 //!
-//! A chain that does not end as it should (a page that comes again, a cursor that does, a total that was not met) is
-//! a failure that is told, never a quiet end: the sum of its pages is not what the server has.
+//! A chain that does not end as it should (a page that comes again, a link that leads back, a total that was not met) is
+//! a failure that is told, never a quiet end: the sum of its pages is not what the server has. A cursor may stay as it
+//! is, where the server remembers how far it has come (a scroll): then what the pages hold tells them apart.
+
+mod link_header;
+mod parameter;
 
 use std::collections::HashSet;
 
 use url::Url;
 
+use parameter::{number_in, with_parameter};
+
 use crate::config::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
 use crate::digest::RunningDigest;
 use crate::model::{Beside, PageEnd};
+
+pub(super) use link_header::next_link;
 
 /// Records before the first page, if the URL does not say.
 const FIRST_OFFSET: u64 = 0;
@@ -31,6 +39,15 @@ pub struct Chain {
     contents: HashSet<[u8; 16]>,
     /// What a person should know of it.
     note: Option<String>,
+}
+
+/// Where the next page of a chain is.
+#[derive(Debug)]
+pub struct NextUrl {
+    /// Its URL.
+    pub url: Url,
+    /// Whether the chain asks for it again and expects another page.
+    pub is_again: bool,
 }
 
 impl Chain {
@@ -73,11 +90,11 @@ impl Chain {
         ))
     }
 
-    /// The URL of the page behind one that ended so; `None` at the end of the chain.
+    /// The page behind one that ended so; `None` at the end of the chain.
     ///
     /// # Errors
     /// The chain is broken, in words.
-    pub fn turn(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<Option<Url>, String> {
+    pub fn turn(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<Option<NextUrl>, String> {
         self.record_count += end.record_count;
         self.learn_total(end, config)?;
         if self.page_count == 1
@@ -121,10 +138,14 @@ impl Chain {
         };
         let Some(next) = next else { return self.check_total(config).map(|()| None) };
         self.check_origin(&next, config)?;
-        if !self.urls.insert(digest_of(next.as_str().as_bytes())) {
+        let is_again = !self.urls.insert(digest_of(next.as_str().as_bytes()));
+        if is_again && !self.is_scrolled_to(&next) {
             return Err(
                 "expected a page that was not in the chain before, got one again: it has no end".to_owned()
             );
+        }
+        if is_again && end.record_count == 0 {
+            return self.check_total(config).map(|()| None);
         }
         if self.page_count >= config.pages_max {
             return Err(format!(
@@ -134,7 +155,13 @@ impl Chain {
         }
         self.page_count += 1;
         self.current = next.clone();
-        Ok(Some(next))
+        Ok(Some(NextUrl { url: next, is_again }))
+    }
+
+    /// Whether the next page may stand at a URL that was asked for before: a cursor that is the same on every page is
+    /// that of a server which remembers how far it has come.
+    fn is_scrolled_to(&self, next: &Url) -> bool {
+        matches!(self.paging, Paging::Cursor { .. }) && *next == self.current
     }
 
     /// The page that the next one is, in the chain.
@@ -280,117 +307,6 @@ fn choose(end: &PageEnd, config: &PaginationConfig) -> (Paging, String, String) 
     none("the first page tells of no other one".to_owned())
 }
 
-/// The target of the first link with `rel=next` (RFC 8288) that is about the page itself.
-pub(super) fn next_link<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    headers.into_iter().find_map(|header| {
-        let mut rest = header.trim_start_matches([' ', '\t', ',']);
-        while !rest.is_empty() {
-            let mut behind = rest;
-            if let Some((target, parameters)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-                let (is_next, behind_parameters) = parameters_say_next(parameters);
-                if is_next {
-                    return Some(target.trim().to_owned());
-                }
-                behind = behind_parameters;
-            }
-            // Whatever is no link is passed: the one behind it may be the next page's.
-            rest = behind_comma(behind).trim_start_matches([' ', '\t', ',']);
-        }
-        None
-    })
-}
-
-/// What stands behind the next comma that is in no quotes.
-fn behind_comma(text: &str) -> &str {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (place, letter) in text.char_indices() {
-        match letter {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => return &text[place + 1..],
-            _ => {}
-        }
-    }
-    ""
-}
-
-/// Reads the parameters of a link, up to the comma before the next one.
-fn parameters_say_next(mut rest: &str) -> (bool, &str) {
-    let (mut relations, mut has_anchor) = (None, false);
-    while let Some(parameter) = rest.trim_start().strip_prefix(';') {
-        let end = parameter.find(['=', ';', ',']).unwrap_or(parameter.len());
-        let name = parameter[..end].trim().to_ascii_lowercase();
-        rest = &parameter[end..];
-        let mut value = String::new();
-        if let Some(behind) = rest.strip_prefix('=') {
-            (value, rest) = parameter_value(behind.trim_start());
-        }
-        match name.as_str() {
-            // Only the first one counts (RFC 8288, 3.3).
-            "rel" if relations.is_none() => relations = Some(value),
-            "anchor" => has_anchor = true,
-            _ => {}
-        }
-    }
-    let is_next = relations
-        .is_some_and(|value| value.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("next")));
-    (is_next && !has_anchor, rest)
-}
-
-/// A token or a quoted string, and what stands behind it.
-fn parameter_value(text: &str) -> (String, &str) {
-    // Single quotes are none in the grammar, but mean some.
-    if let Some((value, behind)) = text.strip_prefix('\'').and_then(|quoted| quoted.split_once('\'')) {
-        return (value.to_owned(), behind);
-    }
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([';', ',', ' ', '\t']).unwrap_or(text.len());
-        return (text[..end].to_owned(), &text[end..]);
-    };
-    let mut value = String::new();
-    let mut letters = quoted.char_indices();
-    while let Some((place, letter)) = letters.next() {
-        match letter {
-            '"' => return (value, &quoted[place + 1..]),
-            '\\' => value.extend(letters.next().map(|(_, letter)| letter)),
-            _ => value.push(letter),
-        }
-    }
-    (value, "")
-}
-
-/// The URL with this value of a parameter, in the place of the one that it has.
-fn with_parameter(url: &Url, parameter: &str, value: &str) -> Url {
-    let pair: String =
-        url::form_urlencoded::Serializer::new(String::new()).append_pair(parameter, value).finish();
-    let mut is_set = false;
-    let mut pairs: Vec<&str> = Vec::new();
-    for old in url.query().unwrap_or_default().split('&').filter(|old| !old.is_empty()) {
-        if !is_it(old, parameter) {
-            pairs.push(old);
-        } else if !std::mem::replace(&mut is_set, true) {
-            pairs.push(&pair);
-        }
-    }
-    if !is_set {
-        pairs.push(&pair);
-    }
-    let mut next = url.clone();
-    next.set_query(Some(&pairs.join("&")));
-    next
-}
-
-fn number_in(url: &Url, parameter: &str) -> Option<u64> {
-    let pair = url.query()?.split('&').find(|pair| is_it(pair, parameter))?;
-    let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
-    value.parse().ok()
-}
-
-fn is_it(pair: &str, parameter: &str) -> bool {
-    url::form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(key, _)| key == parameter)
-}
-
 /// The link or cursor at this place; `None` where there is no next page.
 fn text_at(end: &PageEnd, config: &PaginationConfig, pointer: &[String]) -> Result<Option<String>, String> {
     match beside(end, config, pointer) {
@@ -435,60 +351,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_link_is_found_among_others() {
-        for header in [
-            "<https://h/?page=2>; rel=\"next\", <https://h/?page=9>; rel=\"last\"",
-            "<https://h/?page=9>; rel=\"last\" , <https://h/?page=2>;rel=next",
-            "<https://h/?page=1>; rel=\"prev\"; title=\"a, b; <c>\", <https://h/?page=2>; title=\"\\\"\" ; REL=\"start NEXT\"",
-            " < https://h/?page=2 > ; rel=next; type=\"x\"",
-        ] {
-            assert_eq!(next_link([header]).as_deref(), Some("https://h/?page=2"), "{header}");
-        }
-        for header in
-            ["<b>; rel='next'", "/x; rel=self, <b>; rel=next", "<a>; rel=prev junk \"x, y\", <b>; rel=next"]
-        {
-            assert_eq!(next_link([header]).as_deref(), Some("b"), "{header}");
-        }
-        assert_eq!(next_link(["<a>; rel=prev", "<b>; rel=next"]).as_deref(), Some("b"));
-        for header in [
-            "",
-            "<a>",
-            "<a>; rel=\"nextpage\"",
-            "<a>; rel=prev; rel=next",
-            "<a>; anchor=\"/other\"; rel=next",
-            "a; rel=next",
-            "<a; rel=next",
-            "<a>; title=\"rel=next",
-            "<a>; rel=\"prev\", b; rel=next",
-        ] {
-            assert_eq!(next_link([header]), None, "{header}");
-        }
-    }
-
-    #[test]
-    fn parameter_is_set_in_its_place_and_others_stay_as_they_are_written() {
-        let set = |url: &str, parameter: &str, value: &str| {
-            String::from(with_parameter(&Url::parse(url).unwrap(), parameter, value))
-        };
-        assert_eq!(set("http://h/a?x=%7B&page=1&y=a+b", "page", "2"), "http://h/a?x=%7B&page=2&y=a+b");
-        assert_eq!(set("http://h/a?page=1&page=7&pages=3", "page", "2"), "http://h/a?page=2&pages=3");
-        assert_eq!(set("http://h/a", "c[0]", "a&b=/ é"), "http://h/a?c%5B0%5D=a%26b%3D%2F+%C3%A9");
-        assert_eq!(set("http://h/a?%70age=1", "page", "2"), "http://h/a?page=2");
-        let url = Url::parse("http://h/a?%70age=10&offset=x").unwrap();
-        assert_eq!(
-            [number_in(&url, "page"), number_in(&url, "offset"), number_in(&url, "o")],
-            [Some(10), None, None]
-        );
-    }
-
-    #[test]
     fn link_keeps_to_its_origin_with_the_credentials_of_the_list() {
         let config = PaginationConfig { paging: Paging::Link, ..PaginationConfig::default() };
         let follow = |link: &str, allows_other_origins: bool| {
             let first = Url::parse("https://user:secret@h/a?page=1").unwrap();
             let end = PageEnd { link: Some(link.to_owned()), ..PageEnd::default() };
             let config = PaginationConfig { allows_other_origins, ..config.clone() };
-            Chain::new(&first, &config).turn(&end, &config).map(|url| url.map(String::from))
+            Chain::new(&first, &config)
+                .turn(&end, &config)
+                .map(|next| next.map(|next| String::from(next.url)))
         };
         assert_eq!(follow("?page=2#x", false).unwrap().unwrap(), "https://user:secret@h/a?page=2");
         assert_eq!(follow("https://evil:x@h/b", false).unwrap().unwrap(), "https://user:secret@h/b");

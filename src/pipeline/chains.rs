@@ -4,12 +4,11 @@
 //! all second ones. So each chain is one page ahead of the writer at most, and chains are fetched side by side.
 
 use tokio::sync::mpsc;
-use url::Url;
 
 use super::life::Ended;
 use crate::config::{Method, PaginationConfig};
 use crate::digest::RunningDigest;
-use crate::fetch::Chain;
+use crate::fetch::{Chain, NextUrl};
 use crate::model::{Ask, Beside, Location, PageBatch, PageEnd, PageFault, PageId, PageRequest};
 
 /// What became of a page's chain.
@@ -23,7 +22,7 @@ pub(super) enum Turn {
 /// A page that is known by another one.
 pub(super) struct NextPage {
     pub(super) id: PageId,
-    pub(super) url: Url,
+    pub(super) url: NextUrl,
     pub(super) chain: OpenChain,
 }
 
@@ -123,7 +122,7 @@ impl Chains {
         };
         let turned = chain.turn(end, &self.config).and_then(|next| match next {
             // What it sends may be secret, and is for its origin alone.
-            Some(url) if ask.own().method == Method::Post && !ask.is_home(&url) => {
+            Some(next) if ask.own().method == Method::Post && !ask.is_home(&next.url) => {
                 Err("expected the next page of a POST at its own origin, got a link to another one"
                     .to_owned())
             }
@@ -133,7 +132,7 @@ impl Chains {
         match turned {
             Ok(Some(url)) => {
                 let id = PageId { page: chain.page_count(), ..id };
-                let ask = if ask.is_home(&url) { ask } else { ask.away() };
+                let ask = if ask.is_home(&url.url) { ask } else { ask.away() };
                 let next = NextPage { id, url, chain: OpenChain { chain, ask } };
                 self.send(Turn::Next(Box::new(next)));
                 Ok(Turned { has_next: true, note })
