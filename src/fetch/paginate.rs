@@ -4,23 +4,29 @@
 //! a failure that is told, never a quiet end: the sum of its pages is not what the server has. A cursor may stay as it
 //! is, where the server remembers how far it has come (a scroll): then what the pages hold tells them apart.
 
+mod choose;
 mod link_header;
 mod parameter;
+mod told;
 
 use std::collections::HashSet;
 
 use url::Url;
 
 use parameter::{number_in, with_parameter};
+use told::{Sign, Told, shown};
 
-use crate::config::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
+use crate::config::{PaginationConfig, Paging};
 use crate::digest::RunningDigest;
-use crate::model::{Beside, PageEnd};
+use crate::model::{Around, Beside, PageEnd, RecordsDigest};
 
+pub use choose::Choice;
 pub(super) use link_header::next_link;
 
 /// Records before the first page, if the URL does not say.
 const FIRST_OFFSET: u64 = 0;
+/// Characters of a text of the server's that are shown.
+const SHOWN_CHARS_MAX: usize = 40;
 
 /// The pages that begin with one URL of the list, as far as they are known.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub struct Chain {
     first: Url,
     /// The URL of the last page.
     current: Url,
+    /// Whether that was asked for before.
+    is_again: bool,
     /// Pages so far.
     page_count: u32,
     record_count: u64,
@@ -37,8 +45,23 @@ pub struct Chain {
     urls: HashSet<[u8; 16]>,
     /// What the pages with records held.
     contents: HashSet<[u8; 16]>,
+    /// The records of the page before, and what it told of the next one.
+    before: Option<(RecordsDigest, Option<String>)>,
+    /// What stood around the records of the first page.
+    around_first: Around,
+    /// Whether a page had as many records as a page may have.
+    has_full_page: bool,
     /// What a person should know of it.
-    note: Option<String>,
+    note: Option<Note>,
+}
+
+/// What a person should know of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// What `auto` chose, as options, and why.
+    Chosen(String, String),
+    /// Something else.
+    Other(String),
 }
 
 /// Where the next page of a chain is.
@@ -56,19 +79,32 @@ impl Chain {
         Self {
             first: first.clone(),
             current: first.clone(),
+            is_again: false,
             page_count: 1,
             record_count: 0,
             total: None,
             paging: config.paging.clone(),
             urls: HashSet::from([digest_of(first.as_str().as_bytes())]),
             contents: HashSet::new(),
+            before: None,
+            around_first: Around::default(),
+            has_full_page: false,
             note: None,
         }
     }
 
     /// What a person should know of the chain: what `auto` chose and why, or that the first page tells of no other one.
-    pub fn take_note(&mut self) -> Option<String> {
+    pub fn take_note(&mut self) -> Option<Note> {
         self.note.take()
+    }
+
+    /// Whether a page in which there is no place of records is one of the chain all the same, without records: servers
+    /// leave out what is empty. It is one behind the first page, and says nothing but what that said, and where the next
+    /// page is: so what says that something failed is none.
+    pub fn excuses(&self, end: &PageEnd) -> bool {
+        self.page_count > 1
+            && !self.around_first.is_partial
+            && end.around.says_no_more_than(&self.around_first)
     }
 
     /// Whether the page that has come holds what one of the chain held before: a server that does not know the
@@ -76,13 +112,19 @@ impl Chain {
     ///
     /// # Errors
     /// It does.
-    pub fn check_is_new(&mut self, end: &PageEnd) -> Result<(), String> {
-        let is_new = end.record_count == 0 || self.contents.insert(digest_of(&end.digest));
-        if is_new {
+    pub fn check_is_new(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<(), String> {
+        if end.record_count == 0 {
             return Ok(());
         }
+        let what = if !self.contents.insert(digest_of(&end.digest)) {
+            "the same bytes again"
+        } else if self.repeats_records(end, config) {
+            "the records of the page before again"
+        } else {
+            return Ok(());
+        };
         Err(format!(
-            "expected other records than on the pages of the chain before, got the same bytes again; {}",
+            "expected other records than on the pages of the chain before, got {what}; {}",
             match self.paging.parameter() {
                 Some(parameter) => format!("does the server know the parameter {parameter}?"),
                 None => "the chain leads back to where it was".to_owned(),
@@ -90,61 +132,51 @@ impl Chain {
         ))
     }
 
+    /// Whether the records are those of the page before, whatever stands around them. One record, or copies of one, may
+    /// stand on two pages where the server goes on: it tells of another next page, then.
+    fn repeats_records(&self, end: &PageEnd, config: &PaginationConfig) -> bool {
+        let Some((records, told_next)) = &self.before else { return false };
+        let is_same = !end.records.is_empty() && *records == end.records;
+        let goes_on = || self.told_next(Told { end, config }) != *told_next;
+        is_same && !(end.records.is_uniform() && !self.is_again && self.is_led() && goes_on())
+    }
+
+    /// Whether the server says where the next page is.
+    fn is_led(&self) -> bool {
+        matches!(self.paging, Paging::Link | Paging::JsonLink { .. } | Paging::Cursor { .. })
+    }
+
+    /// What a page tells of the next one, as it stands.
+    fn told_next(&self, told: Told<'_>) -> Option<String> {
+        match &self.paging {
+            Paging::Link => told.end.link.clone(),
+            Paging::JsonLink { next } | Paging::Cursor { next, .. } => told.text_at(next).ok().flatten(),
+            Paging::None | Paging::Auto | Paging::Offset { .. } | Paging::Page { .. } => None,
+        }
+    }
+
     /// The page behind one that ended so; `None` at the end of the chain.
     ///
     /// # Errors
     /// The chain is broken, in words.
     pub fn turn(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<Option<NextUrl>, String> {
+        let told = Told { end, config };
         self.record_count += end.record_count;
-        self.learn_total(end, config)?;
-        if self.page_count == 1
-            && let Paging::Auto = self.paging
-        {
-            let (paging, options, why) = choose(end, config);
-            self.note = Some(format!("--paginate auto chose {options}: {why}"));
-            self.paging = paging;
+        self.learn_total(told)?;
+        if self.page_count == 1 {
+            self.around_first = end.around.clone();
+            self.begin(told)?;
         }
-        if let (1, Paging::JsonLink { next } | Paging::Cursor { next, .. }) = (self.page_count, &self.paging)
-            && self.note.is_none()
-            && beside(end, config, next).is_none()
-        {
-            self.note = Some(format!("nothing stands at --next-path {} of the first page", shown(next)));
-        }
-        let next = match &self.paging {
-            Paging::None | Paging::Auto => None,
-            Paging::Link => end.link.as_deref().map(|link| self.resolve(end, link)).transpose()?,
-            Paging::JsonLink { next } => match text_at(end, config, next)? {
-                Some(link) => Some(self.resolve(end, &link)?),
-                None => None,
-            },
-            Paging::Cursor { next, parameter } => {
-                text_at(end, config, next)?.map(|cursor| with_parameter(&self.current, parameter, &cursor))
-            }
-            Paging::Offset { parameter, size } => {
-                let here = number_in(&self.current, parameter).unwrap_or(FIRST_OFFSET);
-                let is_last = end.record_count == 0 || size.is_some_and(|size| end.record_count < size);
-                let next = here.saturating_add(end.record_count).to_string();
-                (!is_last).then(|| with_parameter(&self.current, parameter, &next))
-            }
-            Paging::Page { parameter, size } => {
-                let here = number_in(&self.current, parameter).ok_or_else(|| {
-                    format!("expected a number in the parameter {parameter} of the URL, so that it is known which page is \
-                             the first, got none; list the URL with {parameter}=1, or 0")
-                })?;
-                let is_last = end.record_count == 0 || size.is_some_and(|size| end.record_count < size);
-                let next = here.saturating_add(1).to_string();
-                (!is_last).then(|| with_parameter(&self.current, parameter, &next))
-            }
-        };
-        let Some(next) = next else { return self.check_total(config).map(|()| None) };
+        self.before = Some((end.records, self.told_next(told)));
+        let Some(next) = self.next_of(told)? else { return self.check_total(config).map(|()| None) };
         self.check_origin(&next, config)?;
-        let is_again = !self.urls.insert(digest_of(next.as_str().as_bytes()));
-        if is_again && !self.is_scrolled_to(&next) {
+        self.is_again = !self.urls.insert(digest_of(next.as_str().as_bytes()));
+        if self.is_again && !self.is_scrolled_to(&next) {
             return Err(
                 "expected a page that was not in the chain before, got one again: it has no end".to_owned()
             );
         }
-        if is_again && end.record_count == 0 {
+        if self.is_again && end.record_count == 0 {
             return self.check_total(config).map(|()| None);
         }
         if self.page_count >= config.pages_max {
@@ -155,7 +187,103 @@ impl Chain {
         }
         self.page_count += 1;
         self.current = next.clone();
-        Ok(Some(NextUrl { url: next, is_again }))
+        Ok(Some(NextUrl { url: next, is_again: self.is_again }))
+    }
+
+    /// Learns from the first page how the chain goes on, and what of it should be known.
+    fn begin(&mut self, told: Told<'_>) -> Result<(), String> {
+        match &self.paging {
+            Paging::Auto => {
+                let (options, why);
+                (self.paging, options, why) = match choose::choose(told) {
+                    Choice::Known { paging, why } => (paging.clone(), paging.shown(), why),
+                    Choice::None { why } => (Paging::None, Paging::None.shown(), why),
+                    Choice::Unknown { reason } => return Err(reason),
+                };
+                self.note = Some(Note::Chosen(options, why));
+            }
+            Paging::JsonLink { next } | Paging::Cursor { next, .. } if told.at(next).is_none() => {
+                let note = format!("nothing stands at --next-path {} of the first page", shown(next));
+                self.note = Some(Note::Other(note));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The URL of the next page, as the page tells it.
+    fn next_of(&mut self, told: Told<'_>) -> Result<Option<Url>, String> {
+        let end = told.end;
+        let next = match &self.paging {
+            Paging::None | Paging::Auto => return Ok(None),
+            // A header is sent for what is there: no sign in the body takes it back.
+            Paging::Link => end.link.as_deref().map(|link| self.resolve(end, link)).transpose()?,
+            Paging::JsonLink { next } => match told.text_at(next)? {
+                Some(link) if !is_at_end(told) => Some(self.resolve(end, &link)?),
+                Some(_) => return Ok(None),
+                None => None,
+            },
+            Paging::Cursor { next, parameter } => match told.text_at(next)? {
+                Some(_) if is_at_end(told) => return Ok(None),
+                Some(cursor) if !self.is_start(told, next, parameter, &cursor) => {
+                    Some(with_parameter(&self.current, parameter, &cursor))
+                }
+                _ => None,
+            },
+            Paging::Offset { parameter, size } => {
+                let (parameter, size) = (parameter.clone(), *size);
+                let here = number_in(&self.current, &parameter).unwrap_or(FIRST_OFFSET);
+                let next = here.saturating_add(end.record_count).to_string();
+                self.goes_on(told, size).then(|| with_parameter(&self.current, &parameter, &next))
+            }
+            Paging::Page { parameter, size } => {
+                let (parameter, size) = (parameter.clone(), *size);
+                let here = number_in(&self.current, &parameter).ok_or_else(|| {
+                    format!("expected a number in the parameter {parameter} of the URL, so that it is known which page is \
+                             the first, got none; list the URL with {parameter}=1, or 0")
+                })?;
+                let next = here.saturating_add(1).to_string();
+                self.goes_on(told, size).then(|| with_parameter(&self.current, &parameter, &next))
+            }
+        };
+        match (next, told.sign()) {
+            (None, Some(Sign::More(place))) => Err(format!(
+                "the page says at {place} that there are more, but nothing leads to them ({})",
+                self.paging.shown()
+            )),
+            (next, _) => Ok(next),
+        }
+    }
+
+    /// Whether a cursor is the one that a chain of numbers begins at, by which APIs say that it has ended. A text is the
+    /// number 0 only where others of the chain are numbers.
+    fn is_start(&self, told: Told<'_>, next: &[String], parameter: &str, cursor: &str) -> bool {
+        let is_number = matches!(told.at(next), Some(Beside::Number(_)));
+        cursor == "0" && (is_number || number_in(&self.current, parameter).is_some())
+    }
+
+    /// Whether there is a page behind this one where pages are counted.
+    ///
+    /// A page with fewer records than were asked for is the last one only if others had as many: a server that gives
+    /// fewer at most has more of them.
+    fn goes_on(&mut self, told: Told<'_>, size: Option<u64>) -> bool {
+        let record_count = told.end.record_count;
+        self.has_full_page |= size.is_some_and(|size| record_count >= size);
+        if record_count == 0 {
+            return false;
+        }
+        match told.sign_or_link() {
+            Some(Sign::End(_)) => return false,
+            Some(Sign::More(_)) => return true,
+            None => {}
+        }
+        if size.is_none_or(|size| record_count >= size) {
+            return true;
+        }
+        match self.total {
+            Some(total) => self.record_count < total,
+            None => !self.has_full_page || told.total_beyond(self.record_count, u64::MAX).is_some(),
+        }
     }
 
     /// Whether the next page may stand at a URL that was asked for before: a cursor that is the same on every page is
@@ -203,9 +331,9 @@ impl Chain {
         ))
     }
 
-    fn learn_total(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<(), String> {
-        let Some(pointer) = &config.total else { return Ok(()) };
-        let text = match beside(end, config, pointer) {
+    fn learn_total(&mut self, told: Told<'_>) -> Result<(), String> {
+        let Some(pointer) = &told.config.total else { return Ok(()) };
+        let text = match told.at(pointer) {
             None | Some(Beside::Null) => return Ok(()),
             Some(Beside::Number(text) | Beside::Text(text)) => text,
             Some(_) => return Err(format!("expected a number at --total-path {}, got none", shown(pointer))),
@@ -236,106 +364,14 @@ impl Chain {
     }
 }
 
-/// Bytes of a link or a cursor at most: URLs are shorter.
-const LINK_BYTES_MAX: usize = 8 << 10;
-/// Characters of a text of the server's that are shown.
-const SHOWN_CHARS_MAX: usize = 40;
-/// Parameters of a URL that count pages, or records.
-const PAGE_PARAMETERS: [&str; 2] = ["page", "pageNumber"];
-const OFFSET_PARAMETERS: [&str; 3] = ["offset", "skip", "startAt"];
-
-/// What `--paginate auto` chooses for a chain whose first page ended so: the options that say it, and why.
-pub fn propose_paging(end: &PageEnd, config: &PaginationConfig) -> (String, String) {
-    let (_, options, why) = choose(end, config);
-    (format!("--paginate {options}"), why)
+/// What `--paginate auto` chooses for a chain whose first page ended so.
+pub fn propose_paging(end: &PageEnd, config: &PaginationConfig) -> Choice {
+    choose::choose(Told { end, config })
 }
 
-/// What turns the pages of a chain that begins so, the options that say it, and why.
-fn choose(end: &PageEnd, config: &PaginationConfig) -> (Paging, String, String) {
-    if end.link.is_some() {
-        let why = "the first page has a Link header with rel=\"next\"";
-        return (Paging::Link, "link".to_owned(), why.to_owned());
-    }
-    let none = |why: String| (Paging::None, "none".to_owned(), why);
-    let found = |pointer: &str| beside(end, config, &tokens(pointer));
-    for pointer in KNOWN_LINKS {
-        match found(pointer) {
-            None => {}
-            Some(Beside::Text(text)) if text.contains('/') || text.starts_with('?') => {
-                let paging = Paging::JsonLink { next: tokens(pointer) };
-                let why = "the first page has a URL there".to_owned();
-                return (paging, format!("json-link --next-path {pointer}"), why);
-            }
-            Some(Beside::Null | Beside::False) => {
-                return none(format!("the first page says at {pointer} that there is no other one"));
-            }
-            Some(Beside::Text(text)) if text.is_empty() => {
-                return none(format!("the first page says at {pointer} that there is no other one"));
-            }
-            Some(_) => {
-                return none(format!(
-                    "the first page has something at {pointer} that is no URL; if it leads on, say how with \
-                     --paginate cursor or json-link"
-                ));
-            }
-        }
-    }
-    for (pointer, parameter) in KNOWN_CURSORS {
-        match found(pointer) {
-            Some(Beside::Text(text) | Beside::Number(text)) if !text.is_empty() => {
-                let paging = Paging::Cursor { next: tokens(pointer), parameter: parameter.to_owned() };
-                let options = format!("cursor --next-path {pointer} --cursor-param {parameter}");
-                return (paging, options, "the first page has a cursor there".to_owned());
-            }
-            Some(_) => return none(format!("the first page says at {pointer} that there is no other one")),
-            None => {}
-        }
-    }
-    let url = end.answered_url.as_ref();
-    let has_number = |parameter: &&str| url.is_some_and(|url| number_in(url, parameter).is_some());
-    let size = config.page_size;
-    if let Some(parameter) = PAGE_PARAMETERS.into_iter().find(has_number) {
-        let paging = Paging::Page { parameter: parameter.to_owned(), size };
-        let why = format!("the URL has a number in {parameter}");
-        return (paging, format!("page --page-param {parameter}"), why);
-    }
-    if let Some(parameter) = OFFSET_PARAMETERS.into_iter().find(has_number) {
-        let paging = Paging::Offset { parameter: parameter.to_owned(), size };
-        let why = format!("the URL has a number in {parameter}");
-        return (paging, format!("offset --offset-param {parameter}"), why);
-    }
-    none("the first page tells of no other one".to_owned())
-}
-
-/// The link or cursor at this place; `None` where there is no next page.
-fn text_at(end: &PageEnd, config: &PaginationConfig, pointer: &[String]) -> Result<Option<String>, String> {
-    match beside(end, config, pointer) {
-        None | Some(Beside::Null | Beside::False) => Ok(None),
-        Some(Beside::Text(text) | Beside::Number(text)) if text.len() > LINK_BYTES_MAX => Err(format!(
-            "expected a link or cursor of at most {LINK_BYTES_MAX} bytes at {}, got {}",
-            shown(pointer),
-            text.len()
-        )),
-        Some(Beside::Text(text)) => Ok((!text.is_empty()).then_some(text)),
-        Some(Beside::Number(text)) => Ok(Some(text)),
-        Some(Beside::Other) => {
-            Err(format!("expected text or null at {}, got something else", shown(pointer)))
-        }
-    }
-}
-
-/// What stands at this place beside the records.
-fn beside(end: &PageEnd, config: &PaginationConfig, pointer: &[String]) -> Option<Beside> {
-    let place = config.looked_at().iter().position(|looked_at| **looked_at == *pointer)?;
-    end.beside.iter().rev().find(|(found, _)| *found == place).map(|(_, value)| value.clone())
-}
-
-fn tokens(pointer: &str) -> Vec<String> {
-    crate::pointer::parse(pointer).expect("a pointer of ours")
-}
-
-fn shown(pointer: &[String]) -> String {
-    crate::pointer::show(pointer.iter().map(String::as_str))
+/// Whether a page says beside the place of the next one that none follows.
+fn is_at_end(told: Told<'_>) -> bool {
+    matches!(told.sign(), Some(Sign::End(_)))
 }
 
 fn digest_of(bytes: &[u8]) -> [u8; 16] {

@@ -29,6 +29,16 @@ pub(super) fn number_in(url: &Url, parameter: &str) -> Option<u64> {
     value.parse().ok()
 }
 
+/// Whether the URL has this parameter.
+pub(super) fn has_parameter(url: &Url, parameter: &str) -> bool {
+    url.query().is_some_and(|query| query.split('&').any(|pair| is_it(pair, parameter)))
+}
+
+/// Whether the URL has a parameter that begins so.
+pub(super) fn has_parameter_in(url: &Url, begin: &str) -> bool {
+    url.query_pairs().any(|(key, _)| key.starts_with(begin))
+}
+
 fn is_it(pair: &str, parameter: &str) -> bool {
     url::form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(key, _)| key == parameter)
 }
