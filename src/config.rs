@@ -5,6 +5,7 @@
 
 mod netrc;
 mod paging;
+mod places;
 mod projection;
 mod request;
 mod schema;
@@ -20,7 +21,11 @@ use crate::pointer;
 use crate::schema::{DeclaredSchema, Nesting, SchemaContract};
 
 pub use netrc::Netrc;
-pub use paging::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
+pub use paging::{PaginationConfig, Paging};
+pub use places::{
+    CHANGING_KEYS, CURSOR_PARAMETERS, KNOWN_CURSORS, KNOWN_LINKS, KnownCursor, PAGE_COUNTS, SIGNS, TOTALS,
+    is_mark,
+};
 pub use projection::{HashKey, Projection, RejectsRaw};
 pub use request::{ClientAuth, Header, Login, Method, OAuth2Config, RequestConfig, TlsConfig};
 pub use secret::Secret;

@@ -4,6 +4,7 @@
 
 mod ask;
 mod column;
+mod page_end;
 mod raw;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use url::Url;
 pub use ask::{Ask, PageOptions};
 pub use column::BatchColumn;
 pub(crate) use column::spread;
+pub use page_end::{Around, Beside, PageEnd, RecordsDigest};
 pub use raw::{AnswerNotes, KeptBody, KeptPage};
 
 use crate::digest::{RunningDigest, sha256_hex};
@@ -289,8 +291,10 @@ pub struct PageBatch {
     pub overflow_count: u64,
     /// JSON Pointer to the array that looks like the page's records, when the page is one object around it.
     pub records_hint: Option<String>,
-    /// Values beside the records, each with the place of its pointer among those that are looked at.
-    pub beside: Vec<(usize, Beside)>,
+    /// What stands around the records.
+    pub around: Around,
+    /// The records, where something stands around them and pages are told apart.
+    pub records: RecordsDigest,
     /// SHA-256 of the bytes that were decoded, where pages are told apart by it.
     pub digest: Option<[u8; 32]>,
 }
@@ -313,21 +317,6 @@ impl PageBatch {
     }
 }
 
-/// A value beside the records of a page, in the object that holds them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Beside {
-    /// `null`.
-    Null,
-    /// `false`.
-    False,
-    /// A number, as it is written.
-    Number(String),
-    /// A string.
-    Text(String),
-    /// Anything else.
-    Other,
-}
-
 /// What an answer says before its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -342,27 +331,6 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// What a page tells of the one behind it.
-#[derive(Debug, Clone, Default)]
-pub struct PageEnd {
-    /// Its records, rejected ones included.
-    pub record_count: u64,
-    /// SHA-256 of what it held.
-    pub digest: [u8; 32],
-    /// The target of its `Link` header with `rel="next"`, as it was sent.
-    pub link: Option<String>,
-    /// The URL that answered, after redirects.
-    pub answered_url: Option<Url>,
-    /// Values beside its records, each with the place of its pointer among those that are looked at.
-    pub beside: Vec<(usize, Beside)>,
-    /// What its answer said, where that is of interest.
-    pub notes: Option<Box<AnswerNotes>>,
-    /// Attempts that it took.
-    pub attempt_count: u32,
-    /// Bytes of its body, decompressed.
-    pub body_bytes: u64,
 }
 
 /// A column that says where a row comes from.

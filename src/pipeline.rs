@@ -155,7 +155,7 @@ struct PutOff;
 
 /// What came of a page.
 enum Taken {
-    Ended(Result<PageEnd, PageFault>),
+    Ended(Box<Result<PageEnd, PageFault>>),
     PutOff,
     /// The run is to stop.
     Stopped(ErrorKind),
@@ -567,15 +567,7 @@ impl Writer<'_> {
                     stopped = Some(kind);
                     continue;
                 }
-                Taken::Ended(Err(fault)) => Err(fault),
-                Taken::Ended(Ok(end)) => match chains.check_is_new(&mut chain, &end) {
-                    Ok(()) => Ok(end),
-                    Err(fault) => {
-                        // It is one that has been: replayed, its records would be there twice.
-                        intake.kept = None;
-                        Err(fault)
-                    }
-                },
+                Taken::Ended(ended) => ended.and_then(|end| chains.check(&mut chain, end, &mut intake.kept)),
             };
             if let (Some(raw), Some(kept)) = (&mut sinks.raw, intake.kept.take()) {
                 raw.push(*kept)?;
@@ -670,10 +662,10 @@ async fn take_page(
                 drop(reservation);
             }
             Step::Void => intake.forget(sinks.output).await?,
-            Step::End(ended) => return intake.end(ended).map(Taken::Ended),
+            Step::End(ended) => return intake.end(ended).map(Box::new).map(Taken::Ended),
             Step::Failed(fault, kept) => {
                 intake.kept = kept;
-                return Ok(Taken::Ended(Err(fault)));
+                return Ok(Taken::Ended(Box::new(Err(fault))));
             }
         }
     }

@@ -38,6 +38,10 @@ mod order;
 mod oversize;
 #[path = "cli/paginate.rs"]
 mod paginate;
+#[path = "cli/paginate_auto.rs"]
+mod paginate_auto;
+#[path = "cli/paginate_end.rs"]
+mod paginate_end;
 #[path = "cli/probe.rs"]
 mod probe;
 #[path = "cli/projection.rs"]

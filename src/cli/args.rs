@@ -369,11 +369,12 @@ pub(super) struct PaginationArgs {
     #[arg(long, value_enum, default_value_t = Paginate::None, help_heading = "Pagination")]
     pub(super) paginate: Paginate,
 
-    /// JSON Pointer to the link or cursor of the next page, beside the records
+    /// JSON Pointer to the link or cursor of the next page, beside the records; in a list, /links/rel=next/href is that of
+    /// the element whose rel is next
     #[arg(long, value_name = "POINTER", value_parser = parse_pointer, help_heading = "Pagination")]
     pub(super) next_path: Option<Pointer>,
 
-    /// Parameter of the URL that takes the cursor
+    /// Parameter of the URL that takes the cursor; with --paginate auto, where it finds one
     #[arg(long, value_name = "NAME", help_heading = "Pagination")]
     pub(super) cursor_param: Option<String>,
 
@@ -385,7 +386,7 @@ pub(super) struct PaginationArgs {
     #[arg(long, value_name = "NAME", help_heading = "Pagination")]
     pub(super) page_param: Option<String>,
 
-    /// Records of a full page, so that a shorter one is the last; else an empty one is
+    /// Records of a full page, so that a shorter one behind it is the last; else an empty one is
     #[arg(long, value_name = "N", value_parser = parse_sample, help_heading = "Pagination")]
     pub(super) page_size: Option<u64>,
 

@@ -1,5 +1,7 @@
 //! `--paginate` and what belongs to it.
 
+use std::sync::Arc;
+
 use etl::config::{PaginationConfig, Paging, TransformConfig};
 use etl::error::Error;
 
@@ -30,8 +32,11 @@ pub(super) fn follow(
         total: args.total_path.map(|Pointer(tokens)| tokens),
         pages_max: args.max_pages,
         allows_other_origins: args.allow_next_origin,
-    };
-    transform.looked_at = config.looked_at();
+        cursor_parameter: args.cursor_param,
+        ..PaginationConfig::default()
+    }
+    .looking_around(transform.records.as_deref());
+    transform.looked_at = Arc::clone(&config.looked_at);
     check_places(&config, transform)?;
     Ok(config)
 }
@@ -44,7 +49,7 @@ fn check(args: &PaginationArgs) -> Result<(), Error> {
     let is_changed = args.max_pages != PaginationConfig::default().pages_max;
     let given: [(&str, bool, &[Paginate]); 8] = [
         ("--next-path", args.next_path.is_some(), &[JsonLink, Cursor]),
-        ("--cursor-param", args.cursor_param.is_some(), &[Cursor]),
+        ("--cursor-param", args.cursor_param.is_some(), &[Cursor, Auto]),
         ("--offset-param", args.offset_param.is_some(), &[Offset]),
         ("--page-param", args.page_param.is_some(), &[Page]),
         ("--page-size", args.page_size.is_some(), &[Offset, Page, Auto]),
@@ -91,7 +96,7 @@ fn check_places(config: &PaginationConfig, transform: &TransformConfig) -> Resul
             )));
         }
     }
-    match config.paging.parameter() {
+    match config.paging.parameter().or(config.cursor_parameter.as_deref()) {
         Some("") => Err(Error::usage("expected the name of a parameter of the URL, got an empty one")),
         _ => Ok(()),
     }

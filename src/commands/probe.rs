@@ -95,13 +95,25 @@ fn write_page(out: &mut String, url: &str, page: &ProbedPage) -> std::fmt::Resul
     }
     let shown = if lists.is_empty() { "none".to_owned() } else { lists.join(", ") };
     writeln!(out, "lists       {shown}")?;
-    writeln!(out, "next page   {}: {}", page.paging, page.paging_reason)?;
+    let paging = page.paging.as_deref();
+    writeln!(out, "next page   {}: {}", paging.unwrap_or("not known"), page.paging_reason)?;
+    let Some(paging) = paging else {
+        return writeln!(out, "command     not known: it depends on the next page");
+    };
+    let is_beside_records = paging.contains("--next-path");
+    if records.is_none() && is_beside_records {
+        let such_as = match page.candidates.as_slice() {
+            [] => String::new(),
+            candidates => format!(", such as {}", candidates.join(" or ")),
+        };
+        return writeln!(out, "command     not known: name the place of the records with --records{such_as}");
+    }
     let mut command = "etl --out out.parquet".to_owned();
     if let Some(pointer) = records {
         write!(command, " --records {}", quoted(pointer))?;
     }
-    if page.paging != "--paginate none" {
-        write!(command, " {}", page.paging)?;
+    if paging != "--paginate none" {
+        paging.split(' ').try_for_each(|word| write!(command, " {}", quoted(word)))?;
     }
     // `values` is summarised without being named, and nothing else is then.
     if lists.iter().any(|list| list != "values") {

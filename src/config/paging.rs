@@ -2,33 +2,8 @@
 
 use std::sync::Arc;
 
+use super::places::{KNOWN_CURSORS, KNOWN_LINKS, PAGE_COUNTS, PARENTS, SIGNS, TOTALS};
 use crate::pointer;
-
-/// Members beside the records whose value is the URL of the next page, in APIs that people know.
-pub const KNOWN_LINKS: [&str; 10] = [
-    "/next",
-    "/next_page",
-    "/next_url",
-    "/nextLink",
-    "/@odata.nextLink",
-    "/links/next",
-    "/_links/next/href",
-    "/paging/next",
-    "/pagination/next_url",
-    "/meta/next",
-];
-/// Members whose value is a cursor, and the parameter that takes it.
-pub const KNOWN_CURSORS: [(&str, &str); 9] = [
-    ("/next_cursor", "cursor"),
-    ("/response_metadata/next_cursor", "cursor"),
-    ("/meta/next_cursor", "cursor"),
-    ("/pagination/next_cursor", "cursor"),
-    ("/nextPageToken", "pageToken"),
-    ("/next_page_token", "page_token"),
-    ("/NextToken", "NextToken"),
-    ("/nextToken", "nextToken"),
-    ("/metadata/continue", "continue"),
-];
 
 /// What leads from a page to the next one of its chain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -109,6 +84,12 @@ pub struct PaginationConfig {
     pub pages_max: u32,
     /// Whether a chain may leave the origin that it began at.
     pub allows_other_origins: bool,
+    /// The parameter that takes a cursor, where `paging` is found out.
+    pub cursor_parameter: Option<String>,
+    /// Whether it is known where in a page its records are.
+    pub has_records: bool,
+    /// Reference tokens of the places around the records whose values are looked at: see [`Self::looking_around`].
+    pub looked_at: Arc<[Vec<String>]>,
 }
 
 impl Default for PaginationConfig {
@@ -119,6 +100,9 @@ impl Default for PaginationConfig {
             total: None,
             pages_max: 10_000,
             allows_other_origins: false,
+            cursor_parameter: None,
+            has_records: false,
+            looked_at: Arc::default(),
         }
     }
 }
@@ -129,17 +113,37 @@ impl PaginationConfig {
         self.paging != Paging::None
     }
 
-    /// The places beside the records that have to be looked at, as reference tokens.
-    pub fn looked_at(&self) -> Arc<[Vec<String>]> {
+    /// The same, with the places that have to be looked at around the records, which `records` leads to.
+    pub fn looking_around(mut self, records: Option<&[String]>) -> Self {
         let mut places: Vec<Vec<String>> = self.total.iter().cloned().collect();
-        match &self.paging {
-            Paging::JsonLink { next } | Paging::Cursor { next, .. } => places.push(next.clone()),
-            Paging::Auto => {
-                let known = KNOWN_LINKS.into_iter().chain(KNOWN_CURSORS.into_iter().map(|(place, _)| place));
-                places.extend(known.map(|place| pointer::parse(place).expect("a pointer of ours")));
-            }
-            Paging::None | Paging::Link | Paging::Offset { .. } | Paging::Page { .. } => {}
+        let mut parents: Vec<Vec<String>> = PARENTS.iter().map(|parent| known(parent)).collect();
+        if let Paging::JsonLink { next } | Paging::Cursor { next, .. } = &self.paging {
+            places.push(next.clone());
+            parents.push(next[..next.len().saturating_sub(1)].to_vec());
         }
-        places.into()
+        parents.extend(records.map(|records| records[..records.len().saturating_sub(1)].to_vec()));
+        places.extend(KNOWN_LINKS.iter().map(|place| known(place)));
+        for cursor in &KNOWN_CURSORS {
+            places.push(known(cursor.place));
+            places.extend(cursor.marks.iter().map(|(mark, _)| known(mark)));
+        }
+        let names = SIGNS.iter().map(|(name, _)| *name).chain(TOTALS).chain(PAGE_COUNTS);
+        for name in names {
+            places.extend(parents.iter().map(|parent| [parent.as_slice(), &[name.to_owned()]].concat()));
+        }
+        let is_around = |place: &Vec<String>| records.is_none_or(|records| !place.starts_with(records));
+        let mut around: Vec<Vec<String>> = Vec::new();
+        for place in places.into_iter().filter(is_around) {
+            if !around.contains(&place) {
+                around.push(place);
+            }
+        }
+        self.has_records = records.is_some();
+        self.looked_at = if self.is_on() { around.into() } else { Arc::default() };
+        self
     }
+}
+
+fn known(pointer: &str) -> Vec<String> {
+    pointer::parse(pointer).expect("a pointer of ours")
 }

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::entry::{Entry, is_object};
 use super::lines::{Line, Lines, Source, open_source};
+use super::paginate::NextUrl;
 use super::redact::Redaction;
 use super::spool;
 use super::template::Template;
@@ -161,16 +162,17 @@ impl Requests {
 
     /// The request for a page that was found behind another one of its chain, and is asked for as
     /// that was; `None` if its URL is one that has been, or will be, asked for: the list holds it
-    /// too.
+    /// too. One that its chain asks for again is another page than it was.
     ///
     /// To be called once the list is over.
-    pub fn follow(&mut self, id: PageId, url: Url, ask: Ask) -> Option<PageRequest> {
+    pub fn follow(&mut self, id: PageId, next: NextUrl, ask: Ask) -> Option<PageRequest> {
+        let NextUrl { url, is_again } = next;
         let shown = self.grammar.redaction.show(&url, url.as_str());
         // Without what is sent at home, it may be another page.
         let is_home = ask.is_home(&url);
         let target = Target { location: Location::Http(url), shown };
         let key = target.identity(ask.own(), is_home);
-        if !self.seen.insert(key) {
+        if !self.seen.insert(key) && !is_again {
             self.duplicates += 1;
             return None;
         }

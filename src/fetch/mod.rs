@@ -40,7 +40,7 @@ pub use fetcher::{Fetcher, PageFetch};
 pub use keep::RawKeeper;
 pub use list::{Requests, UrlList};
 pub use pages::{KeptRequests, PageList, PageRequests};
-pub use paginate::{Chain, propose_paging};
+pub use paginate::{Chain, Choice, NextUrl, Note, propose_paging};
 pub use redact::Redaction;
 pub use retry::AttemptFault;
 pub use waiting::Waiting;

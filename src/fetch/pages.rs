@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use url::Url;
-
 use super::list::{Requests, UrlList};
+use super::paginate::NextUrl;
 use crate::config::InputConfig;
 use crate::error::Result;
 use crate::model::{Ask, KeptPage, Location, PageId, PageKey, PageOptions, PageRequest};
@@ -98,9 +97,9 @@ impl PageRequests {
 
     /// The request for a page that was found behind another one: see [`Requests::follow`]. Those that were kept lead
     /// nowhere, since what is behind them was kept too.
-    pub fn follow(&mut self, id: PageId, url: Url, ask: Ask) -> Option<PageRequest> {
+    pub fn follow(&mut self, id: PageId, next: NextUrl, ask: Ask) -> Option<PageRequest> {
         match self {
-            Self::Listed(requests) => requests.follow(id, url, ask),
+            Self::Listed(requests) => requests.follow(id, next, ask),
             Self::Kept(_) => None,
         }
     }

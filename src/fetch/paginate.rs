@@ -1,18 +1,32 @@
 //! Chains of pages: where the page behind one is, and whether a chain came to its end. Asks for nothing itself.
 //!
-//! A chain that does not end as it should (a page that comes again, a cursor that does, a total that was not met) is
-//! a failure that is told, never a quiet end: the sum of its pages is not what the server has.
+//! A chain that does not end as it should (a page that comes again, a link that leads back, a total that was not met) is
+//! a failure that is told, never a quiet end: the sum of its pages is not what the server has. A cursor may stay as it
+//! is, where the server remembers how far it has come (a scroll): then what the pages hold tells them apart.
+
+mod choose;
+mod link_header;
+mod parameter;
+mod told;
 
 use std::collections::HashSet;
 
 use url::Url;
 
-use crate::config::{KNOWN_CURSORS, KNOWN_LINKS, PaginationConfig, Paging};
+use parameter::{number_in, with_parameter};
+use told::{Sign, Told, shown};
+
+use crate::config::{PaginationConfig, Paging};
 use crate::digest::RunningDigest;
-use crate::model::{Beside, PageEnd};
+use crate::model::{Around, Beside, PageEnd, RecordsDigest};
+
+pub use choose::Choice;
+pub(super) use link_header::next_link;
 
 /// Records before the first page, if the URL does not say.
 const FIRST_OFFSET: u64 = 0;
+/// Characters of a text of the server's that are shown.
+const SHOWN_CHARS_MAX: usize = 40;
 
 /// The pages that begin with one URL of the list, as far as they are known.
 #[derive(Debug)]
@@ -20,6 +34,8 @@ pub struct Chain {
     first: Url,
     /// The URL of the last page.
     current: Url,
+    /// Whether that was asked for before.
+    is_again: bool,
     /// Pages so far.
     page_count: u32,
     record_count: u64,
@@ -29,8 +45,32 @@ pub struct Chain {
     urls: HashSet<[u8; 16]>,
     /// What the pages with records held.
     contents: HashSet<[u8; 16]>,
+    /// The records of the page before, and what it told of the next one.
+    before: Option<(RecordsDigest, Option<String>)>,
+    /// What stood around the records of the first page.
+    around_first: Around,
+    /// Whether a page had as many records as a page may have.
+    has_full_page: bool,
     /// What a person should know of it.
-    note: Option<String>,
+    note: Option<Note>,
+}
+
+/// What a person should know of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// What `auto` chose, as options, and why.
+    Chosen(String, String),
+    /// Something else.
+    Other(String),
+}
+
+/// Where the next page of a chain is.
+#[derive(Debug)]
+pub struct NextUrl {
+    /// Its URL.
+    pub url: Url,
+    /// Whether the chain asks for it again and expects another page.
+    pub is_again: bool,
 }
 
 impl Chain {
@@ -39,19 +79,32 @@ impl Chain {
         Self {
             first: first.clone(),
             current: first.clone(),
+            is_again: false,
             page_count: 1,
             record_count: 0,
             total: None,
             paging: config.paging.clone(),
             urls: HashSet::from([digest_of(first.as_str().as_bytes())]),
             contents: HashSet::new(),
+            before: None,
+            around_first: Around::default(),
+            has_full_page: false,
             note: None,
         }
     }
 
     /// What a person should know of the chain: what `auto` chose and why, or that the first page tells of no other one.
-    pub fn take_note(&mut self) -> Option<String> {
+    pub fn take_note(&mut self) -> Option<Note> {
         self.note.take()
+    }
+
+    /// Whether a page in which there is no place of records is one of the chain all the same, without records: servers
+    /// leave out what is empty. It is one behind the first page, and says nothing but what that said, and where the next
+    /// page is: so what says that something failed is none.
+    pub fn excuses(&self, end: &PageEnd) -> bool {
+        self.page_count > 1
+            && !self.around_first.is_partial
+            && end.around.says_no_more_than(&self.around_first)
     }
 
     /// Whether the page that has come holds what one of the chain held before: a server that does not know the
@@ -59,13 +112,19 @@ impl Chain {
     ///
     /// # Errors
     /// It does.
-    pub fn check_is_new(&mut self, end: &PageEnd) -> Result<(), String> {
-        let is_new = end.record_count == 0 || self.contents.insert(digest_of(&end.digest));
-        if is_new {
+    pub fn check_is_new(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<(), String> {
+        if end.record_count == 0 {
             return Ok(());
         }
+        let what = if !self.contents.insert(digest_of(&end.digest)) {
+            "the same bytes again"
+        } else if self.repeats_records(end, config) {
+            "the records of the page before again"
+        } else {
+            return Ok(());
+        };
         Err(format!(
-            "expected other records than on the pages of the chain before, got the same bytes again; {}",
+            "expected other records than on the pages of the chain before, got {what}; {}",
             match self.paging.parameter() {
                 Some(parameter) => format!("does the server know the parameter {parameter}?"),
                 None => "the chain leads back to where it was".to_owned(),
@@ -73,58 +132,52 @@ impl Chain {
         ))
     }
 
-    /// The URL of the page behind one that ended so; `None` at the end of the chain.
+    /// Whether the records are those of the page before, whatever stands around them. One record, or copies of one, may
+    /// stand on two pages where the server goes on: it tells of another next page, then.
+    fn repeats_records(&self, end: &PageEnd, config: &PaginationConfig) -> bool {
+        let Some((records, told_next)) = &self.before else { return false };
+        let is_same = !end.records.is_empty() && *records == end.records;
+        let goes_on = || self.told_next(Told { end, config }) != *told_next;
+        is_same && !(end.records.is_uniform() && !self.is_again && self.is_led() && goes_on())
+    }
+
+    /// Whether the server says where the next page is.
+    fn is_led(&self) -> bool {
+        matches!(self.paging, Paging::Link | Paging::JsonLink { .. } | Paging::Cursor { .. })
+    }
+
+    /// What a page tells of the next one, as it stands.
+    fn told_next(&self, told: Told<'_>) -> Option<String> {
+        match &self.paging {
+            Paging::Link => told.end.link.clone(),
+            Paging::JsonLink { next } | Paging::Cursor { next, .. } => told.text_at(next).ok().flatten(),
+            Paging::None | Paging::Auto | Paging::Offset { .. } | Paging::Page { .. } => None,
+        }
+    }
+
+    /// The page behind one that ended so; `None` at the end of the chain.
     ///
     /// # Errors
     /// The chain is broken, in words.
-    pub fn turn(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<Option<Url>, String> {
+    pub fn turn(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<Option<NextUrl>, String> {
+        let told = Told { end, config };
         self.record_count += end.record_count;
-        self.learn_total(end, config)?;
-        if self.page_count == 1
-            && let Paging::Auto = self.paging
-        {
-            let (paging, options, why) = choose(end, config);
-            self.note = Some(format!("--paginate auto chose {options}: {why}"));
-            self.paging = paging;
+        self.learn_total(told)?;
+        if self.page_count == 1 {
+            self.around_first = end.around.clone();
+            self.begin(told)?;
         }
-        if let (1, Paging::JsonLink { next } | Paging::Cursor { next, .. }) = (self.page_count, &self.paging)
-            && self.note.is_none()
-            && beside(end, config, next).is_none()
-        {
-            self.note = Some(format!("nothing stands at --next-path {} of the first page", shown(next)));
-        }
-        let next = match &self.paging {
-            Paging::None | Paging::Auto => None,
-            Paging::Link => end.link.as_deref().map(|link| self.resolve(end, link)).transpose()?,
-            Paging::JsonLink { next } => match text_at(end, config, next)? {
-                Some(link) => Some(self.resolve(end, &link)?),
-                None => None,
-            },
-            Paging::Cursor { next, parameter } => {
-                text_at(end, config, next)?.map(|cursor| with_parameter(&self.current, parameter, &cursor))
-            }
-            Paging::Offset { parameter, size } => {
-                let here = number_in(&self.current, parameter).unwrap_or(FIRST_OFFSET);
-                let is_last = end.record_count == 0 || size.is_some_and(|size| end.record_count < size);
-                let next = here.saturating_add(end.record_count).to_string();
-                (!is_last).then(|| with_parameter(&self.current, parameter, &next))
-            }
-            Paging::Page { parameter, size } => {
-                let here = number_in(&self.current, parameter).ok_or_else(|| {
-                    format!("expected a number in the parameter {parameter} of the URL, so that it is known which page is \
-                             the first, got none; list the URL with {parameter}=1, or 0")
-                })?;
-                let is_last = end.record_count == 0 || size.is_some_and(|size| end.record_count < size);
-                let next = here.saturating_add(1).to_string();
-                (!is_last).then(|| with_parameter(&self.current, parameter, &next))
-            }
-        };
-        let Some(next) = next else { return self.check_total(config).map(|()| None) };
+        self.before = Some((end.records, self.told_next(told)));
+        let Some(next) = self.next_of(told)? else { return self.check_total(config).map(|()| None) };
         self.check_origin(&next, config)?;
-        if !self.urls.insert(digest_of(next.as_str().as_bytes())) {
+        self.is_again = !self.urls.insert(digest_of(next.as_str().as_bytes()));
+        if self.is_again && !self.is_scrolled_to(&next) {
             return Err(
                 "expected a page that was not in the chain before, got one again: it has no end".to_owned()
             );
+        }
+        if self.is_again && end.record_count == 0 {
+            return self.check_total(config).map(|()| None);
         }
         if self.page_count >= config.pages_max {
             return Err(format!(
@@ -134,7 +187,109 @@ impl Chain {
         }
         self.page_count += 1;
         self.current = next.clone();
-        Ok(Some(next))
+        Ok(Some(NextUrl { url: next, is_again: self.is_again }))
+    }
+
+    /// Learns from the first page how the chain goes on, and what of it should be known.
+    fn begin(&mut self, told: Told<'_>) -> Result<(), String> {
+        match &self.paging {
+            Paging::Auto => {
+                let (options, why);
+                (self.paging, options, why) = match choose::choose(told) {
+                    Choice::Known { paging, why } => (paging.clone(), paging.shown(), why),
+                    Choice::None { why } => (Paging::None, Paging::None.shown(), why),
+                    Choice::Unknown { reason } => return Err(reason),
+                };
+                self.note = Some(Note::Chosen(options, why));
+            }
+            Paging::JsonLink { next } | Paging::Cursor { next, .. } if told.at(next).is_none() => {
+                let note = format!("nothing stands at --next-path {} of the first page", shown(next));
+                self.note = Some(Note::Other(note));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The URL of the next page, as the page tells it.
+    fn next_of(&mut self, told: Told<'_>) -> Result<Option<Url>, String> {
+        let end = told.end;
+        let next = match &self.paging {
+            Paging::None | Paging::Auto => return Ok(None),
+            // A header is sent for what is there: no sign in the body takes it back.
+            Paging::Link => end.link.as_deref().map(|link| self.resolve(end, link)).transpose()?,
+            Paging::JsonLink { next } => match told.text_at(next)? {
+                Some(link) if !is_at_end(told) => Some(self.resolve(end, &link)?),
+                Some(_) => return Ok(None),
+                None => None,
+            },
+            Paging::Cursor { next, parameter } => match told.text_at(next)? {
+                Some(_) if is_at_end(told) => return Ok(None),
+                Some(cursor) if !self.is_start(told, next, parameter, &cursor) => {
+                    Some(with_parameter(&self.current, parameter, &cursor))
+                }
+                _ => None,
+            },
+            Paging::Offset { parameter, size } => {
+                let (parameter, size) = (parameter.clone(), *size);
+                let here = number_in(&self.current, &parameter).unwrap_or(FIRST_OFFSET);
+                let next = here.saturating_add(end.record_count).to_string();
+                self.goes_on(told, size).then(|| with_parameter(&self.current, &parameter, &next))
+            }
+            Paging::Page { parameter, size } => {
+                let (parameter, size) = (parameter.clone(), *size);
+                let here = number_in(&self.current, &parameter).ok_or_else(|| {
+                    format!("expected a number in the parameter {parameter} of the URL, so that it is known which page is \
+                             the first, got none; list the URL with {parameter}=1, or 0")
+                })?;
+                let next = here.saturating_add(1).to_string();
+                self.goes_on(told, size).then(|| with_parameter(&self.current, &parameter, &next))
+            }
+        };
+        match (next, told.sign()) {
+            (None, Some(Sign::More(place))) => Err(format!(
+                "the page says at {place} that there are more, but nothing leads to them ({})",
+                self.paging.shown()
+            )),
+            (next, _) => Ok(next),
+        }
+    }
+
+    /// Whether a cursor is the one that a chain of numbers begins at, by which APIs say that it has ended. A text is the
+    /// number 0 only where others of the chain are numbers.
+    fn is_start(&self, told: Told<'_>, next: &[String], parameter: &str, cursor: &str) -> bool {
+        let is_number = matches!(told.at(next), Some(Beside::Number(_)));
+        cursor == "0" && (is_number || number_in(&self.current, parameter).is_some())
+    }
+
+    /// Whether there is a page behind this one where pages are counted.
+    ///
+    /// A page with fewer records than were asked for is the last one only if others had as many: a server that gives
+    /// fewer at most has more of them.
+    fn goes_on(&mut self, told: Told<'_>, size: Option<u64>) -> bool {
+        let record_count = told.end.record_count;
+        self.has_full_page |= size.is_some_and(|size| record_count >= size);
+        if record_count == 0 {
+            return false;
+        }
+        match told.sign_or_link() {
+            Some(Sign::End(_)) => return false,
+            Some(Sign::More(_)) => return true,
+            None => {}
+        }
+        if size.is_none_or(|size| record_count >= size) {
+            return true;
+        }
+        match self.total {
+            Some(total) => self.record_count < total,
+            None => !self.has_full_page || told.total_beyond(self.record_count, u64::MAX).is_some(),
+        }
+    }
+
+    /// Whether the next page may stand at a URL that was asked for before: a cursor that is the same on every page is
+    /// that of a server which remembers how far it has come.
+    fn is_scrolled_to(&self, next: &Url) -> bool {
+        matches!(self.paging, Paging::Cursor { .. }) && *next == self.current
     }
 
     /// The page that the next one is, in the chain.
@@ -176,9 +331,9 @@ impl Chain {
         ))
     }
 
-    fn learn_total(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<(), String> {
-        let Some(pointer) = &config.total else { return Ok(()) };
-        let text = match beside(end, config, pointer) {
+    fn learn_total(&mut self, told: Told<'_>) -> Result<(), String> {
+        let Some(pointer) = &told.config.total else { return Ok(()) };
+        let text = match told.at(pointer) {
             None | Some(Beside::Null) => return Ok(()),
             Some(Beside::Number(text) | Beside::Text(text)) => text,
             Some(_) => return Err(format!("expected a number at --total-path {}, got none", shown(pointer))),
@@ -209,217 +364,14 @@ impl Chain {
     }
 }
 
-/// Bytes of a link or a cursor at most: URLs are shorter.
-const LINK_BYTES_MAX: usize = 8 << 10;
-/// Characters of a text of the server's that are shown.
-const SHOWN_CHARS_MAX: usize = 40;
-/// Parameters of a URL that count pages, or records.
-const PAGE_PARAMETERS: [&str; 2] = ["page", "pageNumber"];
-const OFFSET_PARAMETERS: [&str; 3] = ["offset", "skip", "startAt"];
-
-/// What `--paginate auto` chooses for a chain whose first page ended so: the options that say it, and why.
-pub fn propose_paging(end: &PageEnd, config: &PaginationConfig) -> (String, String) {
-    let (_, options, why) = choose(end, config);
-    (format!("--paginate {options}"), why)
+/// What `--paginate auto` chooses for a chain whose first page ended so.
+pub fn propose_paging(end: &PageEnd, config: &PaginationConfig) -> Choice {
+    choose::choose(Told { end, config })
 }
 
-/// What turns the pages of a chain that begins so, the options that say it, and why.
-fn choose(end: &PageEnd, config: &PaginationConfig) -> (Paging, String, String) {
-    if end.link.is_some() {
-        let why = "the first page has a Link header with rel=\"next\"";
-        return (Paging::Link, "link".to_owned(), why.to_owned());
-    }
-    let none = |why: String| (Paging::None, "none".to_owned(), why);
-    let found = |pointer: &str| beside(end, config, &tokens(pointer));
-    for pointer in KNOWN_LINKS {
-        match found(pointer) {
-            None => {}
-            Some(Beside::Text(text)) if text.contains('/') || text.starts_with('?') => {
-                let paging = Paging::JsonLink { next: tokens(pointer) };
-                let why = "the first page has a URL there".to_owned();
-                return (paging, format!("json-link --next-path {pointer}"), why);
-            }
-            Some(Beside::Null | Beside::False) => {
-                return none(format!("the first page says at {pointer} that there is no other one"));
-            }
-            Some(Beside::Text(text)) if text.is_empty() => {
-                return none(format!("the first page says at {pointer} that there is no other one"));
-            }
-            Some(_) => {
-                return none(format!(
-                    "the first page has something at {pointer} that is no URL; if it leads on, say how with \
-                     --paginate cursor or json-link"
-                ));
-            }
-        }
-    }
-    for (pointer, parameter) in KNOWN_CURSORS {
-        match found(pointer) {
-            Some(Beside::Text(text) | Beside::Number(text)) if !text.is_empty() => {
-                let paging = Paging::Cursor { next: tokens(pointer), parameter: parameter.to_owned() };
-                let options = format!("cursor --next-path {pointer} --cursor-param {parameter}");
-                return (paging, options, "the first page has a cursor there".to_owned());
-            }
-            Some(_) => return none(format!("the first page says at {pointer} that there is no other one")),
-            None => {}
-        }
-    }
-    let url = end.answered_url.as_ref();
-    let has_number = |parameter: &&str| url.is_some_and(|url| number_in(url, parameter).is_some());
-    let size = config.page_size;
-    if let Some(parameter) = PAGE_PARAMETERS.into_iter().find(has_number) {
-        let paging = Paging::Page { parameter: parameter.to_owned(), size };
-        let why = format!("the URL has a number in {parameter}");
-        return (paging, format!("page --page-param {parameter}"), why);
-    }
-    if let Some(parameter) = OFFSET_PARAMETERS.into_iter().find(has_number) {
-        let paging = Paging::Offset { parameter: parameter.to_owned(), size };
-        let why = format!("the URL has a number in {parameter}");
-        return (paging, format!("offset --offset-param {parameter}"), why);
-    }
-    none("the first page tells of no other one".to_owned())
-}
-
-/// The target of the first link with `rel=next` (RFC 8288) that is about the page itself.
-pub(super) fn next_link<'a>(headers: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    headers.into_iter().find_map(|header| {
-        let mut rest = header.trim_start_matches([' ', '\t', ',']);
-        while !rest.is_empty() {
-            let mut behind = rest;
-            if let Some((target, parameters)) = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-                let (is_next, behind_parameters) = parameters_say_next(parameters);
-                if is_next {
-                    return Some(target.trim().to_owned());
-                }
-                behind = behind_parameters;
-            }
-            // Whatever is no link is passed: the one behind it may be the next page's.
-            rest = behind_comma(behind).trim_start_matches([' ', '\t', ',']);
-        }
-        None
-    })
-}
-
-/// What stands behind the next comma that is in no quotes.
-fn behind_comma(text: &str) -> &str {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (place, letter) in text.char_indices() {
-        match letter {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => return &text[place + 1..],
-            _ => {}
-        }
-    }
-    ""
-}
-
-/// Reads the parameters of a link, up to the comma before the next one.
-fn parameters_say_next(mut rest: &str) -> (bool, &str) {
-    let (mut relations, mut has_anchor) = (None, false);
-    while let Some(parameter) = rest.trim_start().strip_prefix(';') {
-        let end = parameter.find(['=', ';', ',']).unwrap_or(parameter.len());
-        let name = parameter[..end].trim().to_ascii_lowercase();
-        rest = &parameter[end..];
-        let mut value = String::new();
-        if let Some(behind) = rest.strip_prefix('=') {
-            (value, rest) = parameter_value(behind.trim_start());
-        }
-        match name.as_str() {
-            // Only the first one counts (RFC 8288, 3.3).
-            "rel" if relations.is_none() => relations = Some(value),
-            "anchor" => has_anchor = true,
-            _ => {}
-        }
-    }
-    let is_next = relations
-        .is_some_and(|value| value.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("next")));
-    (is_next && !has_anchor, rest)
-}
-
-/// A token or a quoted string, and what stands behind it.
-fn parameter_value(text: &str) -> (String, &str) {
-    // Single quotes are none in the grammar, but mean some.
-    if let Some((value, behind)) = text.strip_prefix('\'').and_then(|quoted| quoted.split_once('\'')) {
-        return (value.to_owned(), behind);
-    }
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([';', ',', ' ', '\t']).unwrap_or(text.len());
-        return (text[..end].to_owned(), &text[end..]);
-    };
-    let mut value = String::new();
-    let mut letters = quoted.char_indices();
-    while let Some((place, letter)) = letters.next() {
-        match letter {
-            '"' => return (value, &quoted[place + 1..]),
-            '\\' => value.extend(letters.next().map(|(_, letter)| letter)),
-            _ => value.push(letter),
-        }
-    }
-    (value, "")
-}
-
-/// The URL with this value of a parameter, in the place of the one that it has.
-fn with_parameter(url: &Url, parameter: &str, value: &str) -> Url {
-    let pair: String =
-        url::form_urlencoded::Serializer::new(String::new()).append_pair(parameter, value).finish();
-    let mut is_set = false;
-    let mut pairs: Vec<&str> = Vec::new();
-    for old in url.query().unwrap_or_default().split('&').filter(|old| !old.is_empty()) {
-        if !is_it(old, parameter) {
-            pairs.push(old);
-        } else if !std::mem::replace(&mut is_set, true) {
-            pairs.push(&pair);
-        }
-    }
-    if !is_set {
-        pairs.push(&pair);
-    }
-    let mut next = url.clone();
-    next.set_query(Some(&pairs.join("&")));
-    next
-}
-
-fn number_in(url: &Url, parameter: &str) -> Option<u64> {
-    let pair = url.query()?.split('&').find(|pair| is_it(pair, parameter))?;
-    let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
-    value.parse().ok()
-}
-
-fn is_it(pair: &str, parameter: &str) -> bool {
-    url::form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(key, _)| key == parameter)
-}
-
-/// The link or cursor at this place; `None` where there is no next page.
-fn text_at(end: &PageEnd, config: &PaginationConfig, pointer: &[String]) -> Result<Option<String>, String> {
-    match beside(end, config, pointer) {
-        None | Some(Beside::Null | Beside::False) => Ok(None),
-        Some(Beside::Text(text) | Beside::Number(text)) if text.len() > LINK_BYTES_MAX => Err(format!(
-            "expected a link or cursor of at most {LINK_BYTES_MAX} bytes at {}, got {}",
-            shown(pointer),
-            text.len()
-        )),
-        Some(Beside::Text(text)) => Ok((!text.is_empty()).then_some(text)),
-        Some(Beside::Number(text)) => Ok(Some(text)),
-        Some(Beside::Other) => {
-            Err(format!("expected text or null at {}, got something else", shown(pointer)))
-        }
-    }
-}
-
-/// What stands at this place beside the records.
-fn beside(end: &PageEnd, config: &PaginationConfig, pointer: &[String]) -> Option<Beside> {
-    let place = config.looked_at().iter().position(|looked_at| **looked_at == *pointer)?;
-    end.beside.iter().rev().find(|(found, _)| *found == place).map(|(_, value)| value.clone())
-}
-
-fn tokens(pointer: &str) -> Vec<String> {
-    crate::pointer::parse(pointer).expect("a pointer of ours")
-}
-
-fn shown(pointer: &[String]) -> String {
-    crate::pointer::show(pointer.iter().map(String::as_str))
+/// Whether a page says beside the place of the next one that none follows.
+fn is_at_end(told: Told<'_>) -> bool {
+    matches!(told.sign(), Some(Sign::End(_)))
 }
 
 fn digest_of(bytes: &[u8]) -> [u8; 16] {
@@ -435,60 +387,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_link_is_found_among_others() {
-        for header in [
-            "<https://h/?page=2>; rel=\"next\", <https://h/?page=9>; rel=\"last\"",
-            "<https://h/?page=9>; rel=\"last\" , <https://h/?page=2>;rel=next",
-            "<https://h/?page=1>; rel=\"prev\"; title=\"a, b; <c>\", <https://h/?page=2>; title=\"\\\"\" ; REL=\"start NEXT\"",
-            " < https://h/?page=2 > ; rel=next; type=\"x\"",
-        ] {
-            assert_eq!(next_link([header]).as_deref(), Some("https://h/?page=2"), "{header}");
-        }
-        for header in
-            ["<b>; rel='next'", "/x; rel=self, <b>; rel=next", "<a>; rel=prev junk \"x, y\", <b>; rel=next"]
-        {
-            assert_eq!(next_link([header]).as_deref(), Some("b"), "{header}");
-        }
-        assert_eq!(next_link(["<a>; rel=prev", "<b>; rel=next"]).as_deref(), Some("b"));
-        for header in [
-            "",
-            "<a>",
-            "<a>; rel=\"nextpage\"",
-            "<a>; rel=prev; rel=next",
-            "<a>; anchor=\"/other\"; rel=next",
-            "a; rel=next",
-            "<a; rel=next",
-            "<a>; title=\"rel=next",
-            "<a>; rel=\"prev\", b; rel=next",
-        ] {
-            assert_eq!(next_link([header]), None, "{header}");
-        }
-    }
-
-    #[test]
-    fn parameter_is_set_in_its_place_and_others_stay_as_they_are_written() {
-        let set = |url: &str, parameter: &str, value: &str| {
-            String::from(with_parameter(&Url::parse(url).unwrap(), parameter, value))
-        };
-        assert_eq!(set("http://h/a?x=%7B&page=1&y=a+b", "page", "2"), "http://h/a?x=%7B&page=2&y=a+b");
-        assert_eq!(set("http://h/a?page=1&page=7&pages=3", "page", "2"), "http://h/a?page=2&pages=3");
-        assert_eq!(set("http://h/a", "c[0]", "a&b=/ é"), "http://h/a?c%5B0%5D=a%26b%3D%2F+%C3%A9");
-        assert_eq!(set("http://h/a?%70age=1", "page", "2"), "http://h/a?page=2");
-        let url = Url::parse("http://h/a?%70age=10&offset=x").unwrap();
-        assert_eq!(
-            [number_in(&url, "page"), number_in(&url, "offset"), number_in(&url, "o")],
-            [Some(10), None, None]
-        );
-    }
-
-    #[test]
     fn link_keeps_to_its_origin_with_the_credentials_of_the_list() {
         let config = PaginationConfig { paging: Paging::Link, ..PaginationConfig::default() };
         let follow = |link: &str, allows_other_origins: bool| {
             let first = Url::parse("https://user:secret@h/a?page=1").unwrap();
             let end = PageEnd { link: Some(link.to_owned()), ..PageEnd::default() };
             let config = PaginationConfig { allows_other_origins, ..config.clone() };
-            Chain::new(&first, &config).turn(&end, &config).map(|url| url.map(String::from))
+            Chain::new(&first, &config)
+                .turn(&end, &config)
+                .map(|next| next.map(|next| String::from(next.url)))
         };
         assert_eq!(follow("?page=2#x", false).unwrap().unwrap(), "https://user:secret@h/a?page=2");
         assert_eq!(follow("https://evil:x@h/b", false).unwrap().unwrap(), "https://user:secret@h/b");

@@ -4,13 +4,15 @@
 //! all second ones. So each chain is one page ahead of the writer at most, and chains are fetched side by side.
 
 use tokio::sync::mpsc;
-use url::Url;
 
 use super::life::Ended;
 use crate::config::{Method, PaginationConfig};
 use crate::digest::RunningDigest;
-use crate::fetch::Chain;
-use crate::model::{Ask, Beside, Location, PageBatch, PageEnd, PageFault, PageId, PageRequest};
+use crate::fetch::{Chain, NextUrl, Note};
+use crate::model::{
+    Around, Ask, DeclaredForm, KeptPage, Location, PageBatch, PageEnd, PageFault, PageId, PageRequest,
+    RecordsDigest,
+};
 
 /// What became of a page's chain.
 pub(super) enum Turn {
@@ -23,7 +25,7 @@ pub(super) enum Turn {
 /// A page that is known by another one.
 pub(super) struct NextPage {
     pub(super) id: PageId,
-    pub(super) url: Url,
+    pub(super) url: NextUrl,
     pub(super) chain: OpenChain,
 }
 
@@ -38,42 +40,59 @@ pub(super) struct OpenChain {
 pub(super) struct Turned {
     pub(super) has_next: bool,
     /// What a person should know of the chain.
-    pub(super) note: Option<String>,
+    pub(super) note: Option<Note>,
 }
 
 /// What is learned of the page behind one while its chunks are taken.
 #[derive(Debug, Default)]
 pub(super) struct Outlook {
     record_count: u64,
-    beside: Vec<(usize, Beside)>,
+    around: Around,
+    records: RecordsDigest,
+    records_hint: Option<String>,
+    /// Whether the page is an object without a place of records.
+    lacks_records: bool,
     digest: RunningDigest,
 }
 
 impl Outlook {
     pub(super) fn add(&mut self, batch: &PageBatch) {
         self.record_count += batch.record_count;
-        for (place, value) in &batch.beside {
-            // One document behind another may say it again: the last one counts.
-            self.beside.retain(|(other, _)| other != place);
-            self.beside.push((*place, value.clone()));
-        }
+        self.around.add(&batch.around);
+        self.records.add(&batch.records);
+        self.records_hint = self.records_hint.take().or_else(|| batch.records_hint.clone());
         if let Some(digest) = &batch.digest {
             self.digest.update(digest);
         }
     }
 
-    /// What the page tells, now that it has ended.
-    pub(super) fn end(self, ended: Ended) -> PageEnd {
-        PageEnd {
+    /// Says what stands in a page in which there is no place of records.
+    pub(super) fn add_lack(&mut self, around: &Around) {
+        self.around.add(around);
+        self.lacks_records = true;
+    }
+
+    /// What the page tells, now that it has ended, and whether it did so with this fault.
+    ///
+    /// # Errors
+    /// The fault, unless it is one that the chain of the page may excuse.
+    pub(super) fn end(self, ended: Ended, fault: Option<PageFault>) -> Result<PageEnd, PageFault> {
+        if let (Some(fault), false) = (&fault, self.lacks_records) {
+            return Err(fault.clone());
+        }
+        Ok(PageEnd {
             record_count: self.record_count,
             digest: self.digest.finish(),
+            records: self.records,
             link: ended.link,
             answered_url: ended.answered_url,
-            beside: self.beside,
+            around: self.around,
+            records_hint: self.records_hint,
+            lack: fault,
             notes: ended.notes,
             attempt_count: ended.attempt_count,
             body_bytes: ended.body_bytes,
-        }
+        })
     }
 }
 
@@ -101,13 +120,34 @@ impl Chains {
         }
     }
 
-    /// Whether the page is one that its chain has not had yet.
+    /// Whether a page that came whole is one of its chain: one that the chain has not had yet, with records, or without
+    /// a place of them where it may be so. `kept` is its body, if that is kept.
     ///
     /// # Errors
-    /// It is not, so it fails.
-    pub(super) fn check_is_new(&self, chain: &mut Option<OpenChain>, end: &PageEnd) -> Result<(), PageFault> {
-        let checked = chain.as_mut().map_or(Ok(()), |open| open.chain.check_is_new(end));
-        checked.map_err(broken)
+    /// It is none, so it fails.
+    pub(super) fn check(
+        &self,
+        chain: &mut Option<OpenChain>,
+        mut end: PageEnd,
+        kept: &mut Option<Box<KeptPage>>,
+    ) -> Result<PageEnd, PageFault> {
+        if let Some(fault) = end.lack.take() {
+            if !chain.as_ref().is_some_and(|open| open.chain.excuses(&end)) {
+                return Err(fault);
+            }
+            // Replayed, it has no chain that would excuse it.
+            if let Some(kept) = kept {
+                kept.form = DeclaredForm::NoContent;
+            }
+            return Ok(end);
+        }
+        let checked = chain.as_mut().map_or(Ok(()), |open| open.chain.check_is_new(&end, &self.config));
+        checked.map_err(|reason| {
+            // It is one that has been: replayed, its records would be there twice.
+            *kept = None;
+            broken(reason)
+        })?;
+        Ok(end)
     }
 
     /// Goes on behind a page that was taken.
@@ -126,7 +166,7 @@ impl Chains {
         };
         let turned = chain.turn(end, &self.config).and_then(|next| match next {
             // What it sends may be secret, and is for its origin alone.
-            Some(url) if ask.own().method == Method::Post && !ask.is_home(&url) => {
+            Some(next) if ask.own().method == Method::Post && !ask.is_home(&next.url) => {
                 Err("expected the next page of a POST at its own origin, got a link to another one"
                     .to_owned())
             }
@@ -136,7 +176,7 @@ impl Chains {
         match turned {
             Ok(Some(url)) => {
                 let id = PageId { page: chain.page_count(), ..id };
-                let ask = if ask.is_home(&url) { ask } else { ask.away() };
+                let ask = if ask.is_home(&url.url) { ask } else { ask.away() };
                 let next = NextPage { id, url, chain: OpenChain { chain, ask } };
                 self.send(Turn::Next(Box::new(next)));
                 Ok(Turned { has_next: true, note })

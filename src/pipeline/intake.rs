@@ -81,8 +81,11 @@ impl Intake {
         }
         let Decoded { batch, rest, .. } = match decoded {
             Ok(decoded) => decoded,
-            Err(fault) => {
+            Err(mut fault) => {
                 let breaks_schema = fault.breaks_schema();
+                if let (Some(around), 0) = (fault.take_lack(), self.counts.record_count()) {
+                    self.outlook.add_lack(&around);
+                }
                 let fault = fault.in_page(self.counts.record_count());
                 self.verdict = Some(if breaks_schema {
                     Verdict::Run(self.schema_broken(&fault.reason))
@@ -116,10 +119,11 @@ impl Intake {
     pub(super) fn end(&mut self, mut ended: Ended) -> Result<Result<PageEnd, PageFault>> {
         self.kept = ended.kept.take();
         match self.verdict.take() {
-            None => Ok(Ok(std::mem::take(&mut self.outlook).end(ended))),
+            None => Ok(std::mem::take(&mut self.outlook).end(ended, None)),
             Some(Verdict::Page(fault)) => {
                 let received = fault.received.or_else(|| ended.trace.take().map(RunningTrace::finish));
-                Ok(Err(PageFault { received, ..fault }))
+                let fault = PageFault { received, ..fault };
+                Ok(std::mem::take(&mut self.outlook).end(ended, Some(fault)))
             }
             Some(Verdict::Run(error)) => Err(error),
         }

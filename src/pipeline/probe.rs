@@ -7,7 +7,7 @@ use crate::budget::ByteBudget;
 use crate::config::{PaginationConfig, Paging, SurveyConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{BacklogRoom, Body, FetchError, Fetcher, Waiting, propose_paging};
+use crate::fetch::{BacklogRoom, Body, Choice, FetchError, Fetcher, Waiting, propose_paging};
 use crate::metrics::Metrics;
 use crate::model::{Answer, DeclaredForm, PageBatch, PageEnd, PageFault, PageRequest, Received};
 use crate::pointer;
@@ -58,9 +58,11 @@ pub struct ProbedPage {
     pub shape: Shape,
     /// Lists of numbers in the records, as `--values` takes them.
     pub lists: Vec<String>,
-    /// The options that lead to the next page.
-    pub paging: String,
-    /// Why these.
+    /// JSON Pointers to lists one of which may be the records, where it is not known which.
+    pub candidates: Vec<String>,
+    /// The options that lead to the next page; `None` where those are not known.
+    pub paging: Option<String>,
+    /// Why these, or why none.
     pub paging_reason: String,
 }
 
@@ -169,17 +171,32 @@ fn look(fetched: Fetched, config: &TransformConfig) -> Result<ProbedPage, PageFa
         let decoded = decode(Chunk::whole(bytes.clone(), form, end_proven), config);
         decoded.map_err(|fault| PageFault { received: Some(Received::of(&bytes)), ..fault.in_page(0) })
     };
-    let auto = PaginationConfig { paging: Paging::Auto, ..PaginationConfig::default() };
-    let first = decoded_by(config)?;
-    let hint = first.batch.records_hint.as_deref().and_then(|pointer| pointer::parse(pointer).ok());
-    let records = hint.map(Into::into).or(config.records.clone());
-    let pointed = TransformConfig { records, looked_at: auto.looked_at(), ..config.clone() };
-    let decoded = if pointed.records.is_some() { decoded_by(&pointed)? } else { first };
+    let auto_around = |records: Option<&[String]>| {
+        PaginationConfig { paging: Paging::Auto, ..PaginationConfig::default() }.looking_around(records)
+    };
+    let mut auto = auto_around(config.records.as_deref());
+    let mut pointed = TransformConfig { looked_at: Arc::clone(&auto.looked_at), ..config.clone() };
+    let mut decoded = decoded_by(&pointed)?;
+    let hint = decoded.batch.records_hint.as_deref().and_then(|pointer| pointer::parse(pointer).ok());
+    if let Some(records) = hint {
+        auto = auto_around(Some(&records));
+        pointed.records = Some(records.into());
+        pointed.looked_at = Arc::clone(&auto.looked_at);
+        decoded = decoded_by(&pointed)?;
+    }
     let is_part = decoded.rest.is_some();
-    let PageBatch { record_count, rejects, shape, beside, .. } = decoded.batch;
+    let PageBatch { record_count, rejects, shape, around, .. } = decoded.batch;
+    let mut candidates = Vec::new();
+    if around.holds_list {
+        find_candidates(&shape, &mut Vec::new(), &mut candidates);
+    }
     end.record_count = record_count;
-    end.beside = beside;
-    let (paging, paging_reason) = propose_paging(&end, &auto);
+    end.around = around;
+    let (paging, paging_reason) = match propose_paging(&end, &auto) {
+        Choice::Known { paging, why } => (Some(format!("--paginate {}", paging.shown())), why),
+        Choice::None { why } => (Some("--paginate none".to_owned()), why),
+        Choice::Unknown { reason } => (None, reason),
+    };
     let records = pointed.records.as_ref().map(|tokens| pointer::show(tokens.iter().map(String::as_str)));
     let mut lists = Vec::new();
     find_lists(&shape, &mut Vec::new(), &mut lists);
@@ -192,6 +209,7 @@ fn look(fetched: Fetched, config: &TransformConfig) -> Result<ProbedPage, PageFa
         first_reject: first_reject.map(|text| text.trim().to_owned()),
         shape,
         lists,
+        candidates,
         paging,
         paging_reason,
     })
@@ -205,6 +223,19 @@ fn layout(bytes: &[u8], records: Option<&str>, record_count: u64, is_part: bool)
         _ if is_array => format!("an array of records{more}"),
         _ if record_count == 1 => "one record".to_owned(),
         _ => format!("records one a line, or behind each other{more}"),
+    }
+}
+
+/// Finds the lists in an object, and in those in it, which may be the records of a page.
+fn find_candidates(shape: &Shape, keys: &mut Vec<String>, found: &mut Vec<String>) {
+    for (name, shape) in &shape.fields {
+        keys.push(name.to_string());
+        if shape.kinds == Kinds::LIST {
+            found.push(pointer::show(keys.iter().map(String::as_str)));
+        } else if keys.len() == 1 {
+            find_candidates(shape, keys, found);
+        }
+        keys.pop();
     }
 }
 

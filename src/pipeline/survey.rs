@@ -109,7 +109,7 @@ impl Surveyor {
             let wanted_count = record_count_max - survey.record_count;
             let (of_page, taken) = survey_page(line, page, wanted_count, nesting).await?;
             let taken = taken.and_then(|end| match end {
-                Some(end) => chains.check_is_new(&mut chain, &end).map(|()| Some(end)),
+                Some(end) => chains.check(&mut chain, end, &mut None).map(Some),
                 None => Ok(None),
             });
             let broken = match taken {
@@ -173,7 +173,10 @@ async fn survey_page(
                                 next = Some(line.decode_rest(rest).await?);
                             }
                         }
-                        Err(fault) => {
+                        Err(mut fault) => {
+                            if let (Some(around), 0) = (fault.take_lack(), surveyed.counts.record_count()) {
+                                surveyed.outlook.add_lack(&around);
+                            }
                             surveyed.fault = Some(fault.in_page(surveyed.counts.record_count()));
                         }
                     }
@@ -182,11 +185,9 @@ async fn survey_page(
             }
             Step::Void => surveyed = SurveyedPage::default(),
             Step::End(ended) => {
-                let end = match surveyed.fault.take() {
-                    None => Ok(Some(std::mem::take(&mut surveyed.outlook).end(ended))),
-                    Some(fault) => Err(fault),
-                };
-                return Ok((surveyed, end));
+                let fault = surveyed.fault.take();
+                let end = std::mem::take(&mut surveyed.outlook).end(ended, fault);
+                return Ok((surveyed, end.map(Some)));
             }
             Step::Failed(fault, _) => return Ok((surveyed, Err(fault))),
         }

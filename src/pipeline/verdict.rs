@@ -4,8 +4,12 @@ use super::chains::Turned;
 use super::saving::SavedCounts;
 use crate::config::{ContractConfig, RejectsRaw};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::Note;
 use crate::model::{PageBatch, PageFault, PageId, Place};
-use crate::report::{FAILURES_MAX, FailureReport, Report};
+use crate::report::{FAILURES_MAX, FailureReport, Report, grouped};
+
+/// Choices for chains that are told apart.
+const CHOICES_MAX: usize = 5;
 
 /// What is counted while pages are written and belongs to no other count.
 #[derive(Debug, Default)]
@@ -20,6 +24,19 @@ pub(super) struct Tally {
     records_hint: Option<(PageId, String)>,
     /// What a person should know of the first chain of which there is something.
     note: Option<(PageId, String)>,
+    /// What was chosen for chains, in the order in which it came up.
+    choices: Vec<Chosen>,
+    /// Chains for which something else was.
+    other_choices: u64,
+}
+
+/// What was chosen for some chains.
+#[derive(Debug)]
+struct Chosen {
+    options: String,
+    why: String,
+    first: PageId,
+    chain_count: u64,
 }
 
 /// What is counted of one page, until it is complete.
@@ -111,9 +128,27 @@ impl Tally {
     /// Counts the page that is known to follow one.
     pub(super) fn count_turn(&mut self, report: &mut Report, id: PageId, turned: Turned) {
         report.pages.listed += u64::from(turned.has_next);
-        if let Some(note) = turned.note {
-            tracing::info!(page = %id, note, "pagination");
-            self.note.get_or_insert((id, note));
+        match turned.note {
+            Some(Note::Chosen(options, why)) => {
+                tracing::info!(page = %id, options, why, "pagination");
+                self.count_choice(id, options, why);
+            }
+            Some(Note::Other(note)) => {
+                tracing::info!(page = %id, note, "pagination");
+                self.note.get_or_insert((id, note));
+            }
+            None => {}
+        }
+    }
+
+    fn count_choice(&mut self, first: PageId, options: String, why: String) {
+        let is_it = |chosen: &&mut Chosen| chosen.options == options && chosen.why == why;
+        if let Some(chosen) = self.choices.iter_mut().find(is_it) {
+            chosen.chain_count += 1;
+        } else if self.choices.len() < CHOICES_MAX {
+            self.choices.push(Chosen { options, why, first, chain_count: 1 });
+        } else {
+            self.other_choices += 1;
         }
     }
 
@@ -195,6 +230,7 @@ impl Tally {
         if let Some((id, note)) = &self.note {
             report.hints.push(format!("{note} (the chain of {id})"));
         }
+        report.hints.extend(self.choices_hint());
         if self.duplicate_key_count > 0 {
             report.hints.push(format!(
                 "{} keys stood twice in one object; the last value was taken",
@@ -204,5 +240,24 @@ impl Tally {
         if self.overflow_count > 0 {
             report.hints.push(format!("{} features overflowed and are null", self.overflow_count));
         }
+    }
+
+    /// What `auto` chose, in one line: what for how many chains.
+    fn choices_hint(&self) -> Option<String> {
+        let mut told: Vec<String> = self
+            .choices
+            .iter()
+            .map(|Chosen { options, why, first, chain_count }| {
+                let of = match chain_count {
+                    1 => format!("the chain of {first}"),
+                    count => format!("{} chains, the first of {first}", grouped(*count)),
+                };
+                format!("{options}: {why} ({of})")
+            })
+            .collect();
+        if self.other_choices > 0 {
+            told.push(format!("something else for {} chains", grouped(self.other_choices)));
+        }
+        (!told.is_empty()).then(|| format!("--paginate auto chose {}", told.join("; ")))
     }
 }

@@ -5,7 +5,7 @@
 
 mod hand_over;
 
-use super::beside::beside_at;
+use super::beside::Lookout;
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::fits;
 use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
@@ -17,7 +17,10 @@ use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
 use super::walk::{Next, Walk};
 use crate::config::{RejectsRaw, TransformConfig};
-use crate::model::{Beside, FieldFeatures, Loss, PageBatch, PageFault, RawRecord, Received, Reject};
+use crate::digest::RunningDigest;
+use crate::model::{
+    Around, FieldFeatures, Loss, PageBatch, PageFault, RawRecord, Received, RecordsDigest, Reject,
+};
 use crate::pointer;
 use crate::schema::{DeclaredSchema, Kinds, SchemaContract};
 
@@ -43,12 +46,20 @@ pub struct ChunkFault {
     byte_offset: u64,
     /// The trace of the page, where the chunk is all of it.
     received: Option<Received>,
+    /// What stands in the page, where it is an object in which there is no place of records.
+    lack: Option<Box<Around>>,
 }
 
 impl ChunkFault {
     /// Whether the run fails: the page is as it should be, but not its record for a frozen schema.
     pub fn breaks_schema(&self) -> bool {
         self.breaks_schema
+    }
+
+    /// What stands in the page, if it is an object without a place of records. Whether that is a fault is for its chain
+    /// to say.
+    pub fn take_lack(&mut self) -> Option<Around> {
+        self.lack.take().map(|around| *around)
     }
 
     /// The fault of the page, in which so many records stand before this chunk.
@@ -113,6 +124,7 @@ fn decode_held_to(
         record_count,
         byte_offset: offset.wrapping_add(fault.position as u64),
         received: is_whole_page.then(|| Received::of(body)),
+        lack: None,
     };
     let (bytes, start, place, end) = match content {
         Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
@@ -132,17 +144,23 @@ fn decode_held_to(
         Err(_) if records.decoder.has_too_many_columns() => None,
         Err(fault) => {
             let record_count = records.index;
-            return Err(fault_in(&bytes, &fault, record_count));
+            let is_lack = records.lacks_records && is_whole_page && record_count == 0;
+            let lack = is_lack.then(|| Box::new(std::mem::take(&mut records.lookout.around)));
+            return Err(ChunkFault { lack, ..fault_in(&bytes, &fault, record_count) });
         }
     };
     // Whether the page may be one object around its records, which `--records` would find.
-    let may_hint = is_whole_page
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    let may_be_around = is_whole_page
         && start == 0
         && stopped.is_none()
         && config.records.is_none()
-        // What is found is the name of a column, which is the key of a field.
-        && config.projection.rename.is_empty()
-        && Reader::new(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)).peek_token() == Some(b'{');
+        && Reader::new(text).peek_token() == Some(b'{');
+    if may_be_around && records.index == 1 {
+        records.lookout.look_at_document(text);
+    }
+    // What is found is the name of a column, which is the key of a field.
+    let may_hint = may_be_around && config.projection.rename.is_empty();
     let batch = records.finish(may_hint);
     Ok(match stopped {
         None => Decoded { batch, rest: None, spent: bytes },
@@ -151,6 +169,15 @@ fn decode_held_to(
             Decoded { batch, rest: Some(Chunk { content, offset, is_whole_page }), spent: Vec::new() }
         }
     })
+}
+
+/// The first half of the SHA-256 of a record.
+fn short_digest(record: &[u8]) -> u128 {
+    let mut digest = RunningDigest::default();
+    digest.update(record);
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest.finish()[..16]);
+    u128::from_le_bytes(short)
 }
 
 /// Whether a text is a whole JSON value and nothing else.
@@ -184,8 +211,11 @@ struct Records<'a> {
     rejects: Vec<Reject>,
     /// Bytes of memory that they hold.
     reject_bytes: usize,
-    looked_at: &'a [Vec<String>],
-    beside: Vec<(usize, Beside)>,
+    lookout: Lookout<'a>,
+    /// What tells the records apart, where something stands around them and pages follow each other.
+    digest: RecordsDigest,
+    /// Whether there is nothing but an object without a place of records.
+    lacks_records: bool,
     /// Index of the record that is next.
     index: u64,
     /// Up to here the bytes outside records are known to be UTF-8.
@@ -225,8 +255,9 @@ impl<'a> Records<'a> {
             rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
-            looked_at: &config.looked_at,
-            beside: Vec::new(),
+            lookout: Lookout::new(&config.looked_at),
+            digest: RecordsDigest::default(),
+            lacks_records: false,
             index: 0,
             utf8_checked_to: start,
         }
@@ -264,12 +295,14 @@ impl<'a> Records<'a> {
     fn take_walked(&mut self, start: usize, mut walk: Walk) -> TakenUpTo {
         let mut reader = Reader::at(self.bytes, start);
         loop {
-            match walk.lead(&mut reader, self.end.is_last())? {
+            let led = walk.lead(&mut reader, self.end.is_last());
+            match led.inspect_err(|_| self.look_for_lack(&walk, &mut reader))? {
                 Next::Record => {}
                 Next::Foreign => {
                     let start = reader.position();
                     reader.skip_value()?;
-                    self.look_beside(&walk, reader.taken_since(start));
+                    let keys: Vec<_> = walk.keys().collect();
+                    self.lookout.look(&keys, reader.taken_since(start));
                     walk.pass()?;
                     continue;
                 }
@@ -298,26 +331,23 @@ impl<'a> Records<'a> {
                 }
                 taken => taken?,
             }
+            if walk.is_of_envelopes() && self.lookout.is_on() {
+                self.digest.push(short_digest(reader.taken_since(start)));
+            }
             walk.pass()?;
         }
         self.check_utf8_up_to(self.bytes.len())?;
         Ok(None)
     }
 
-    /// Keeps what is wanted of a value beside the records.
-    fn look_beside(&mut self, walk: &Walk, value: &[u8]) {
-        for (place, pointer) in self.looked_at.iter().enumerate() {
-            let mut rest = &pointer[..];
-            let leads_on = walk.keys().all(|key| {
-                let is_on_the_way = rest.first().is_some_and(|wanted| wanted == key);
-                rest = rest.get(1..).unwrap_or_default();
-                is_on_the_way
-            });
-            if let Some(found) = leads_on.then(|| beside_at(value, rest)).flatten() {
-                self.beside.retain(|(other, _)| *other != place);
-                self.beside.push((place, found));
-            }
-        }
+    /// Sees whether the fault of a page is that it is an object in which there is no place of records.
+    #[cold]
+    fn look_for_lack(&mut self, walk: &Walk, reader: &mut Reader<'a>) {
+        let text = self.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(self.bytes);
+        self.lacks_records = walk.has_found_nothing()
+            && self.bytes_are_utf8
+            && reader.peek_token().is_none()
+            && Reader::new(text).peek_token() == Some(b'{');
     }
 
     /// Whether the batch should take no record more.
@@ -556,7 +586,8 @@ impl<'a> Records<'a> {
             duplicate_key_count: duplicate_key_count + filtered_key_count,
             overflow_count,
             records_hint,
-            beside: self.beside,
+            around: self.lookout.around,
+            records: self.digest,
             digest: None,
         }
     }

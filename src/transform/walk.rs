@@ -18,6 +18,8 @@ pub(super) struct Walk {
     spot: Spot,
     /// The key, or the index, of the value of the innermost level that was met last.
     key: String,
+    /// Whether it came to the end of a document in which the pointer finds nothing.
+    has_found_nothing: bool,
     /// Where the document began, counted from the beginning of the chunk; one that began before wraps around.
     document_start: usize,
 }
@@ -77,12 +79,29 @@ enum Spot {
 impl Walk {
     /// A walk that stands before the first document.
     pub(super) fn new(layout: WalkedLayout) -> Self {
-        Self { layout, levels: Vec::new(), spot: Spot::Between, key: String::new(), document_start: 0 }
+        Self {
+            layout,
+            levels: Vec::new(),
+            spot: Spot::Between,
+            key: String::new(),
+            has_found_nothing: false,
+            document_start: 0,
+        }
     }
 
     /// Whether the records are documents of their own, so that the end of the page may cut one.
     pub(super) fn is_of_documents(&self) -> bool {
         matches!(self.layout, WalkedLayout::Documents)
+    }
+
+    /// Whether it failed because the pointer finds nothing in the document that ended last.
+    pub(super) fn has_found_nothing(&self) -> bool {
+        self.has_found_nothing
+    }
+
+    /// Whether something stands around the records.
+    pub(super) fn is_of_envelopes(&self) -> bool {
+        matches!(self.layout, WalkedLayout::Envelopes(_))
     }
 
     /// Leads `reader` to the next record, or to a value that must be passed on the way. `is_last` says that no
@@ -282,6 +301,7 @@ impl Walk {
         if is_found {
             return Ok(());
         }
+        self.has_found_nothing = true;
         let shown = pointer::show(self.tokens().iter().map(String::as_str));
         let reason = format!("--records {shown} finds nothing in the page");
         Err(Fault::new(FaultKind::Value, self.document_start, reason))

@@ -9,37 +9,37 @@ use crate::table::Table;
 const REJECTS: &str = "out.parquet.rejects.ndjson";
 
 #[track_caller]
-fn run(site: &Folder, options: &str, code: i32) -> (Outcome, Folder) {
+pub(crate) fn run(site: &Folder, options: &str, code: i32) -> (Outcome, Folder) {
     let output = Folder::new();
     let outcome = Etl::between(site, &output).with(options).run().exits(code);
     (outcome, output)
 }
 
 #[track_caller]
-fn ids(output: &Folder) -> Vec<i64> {
+pub(crate) fn ids(output: &Folder) -> Vec<i64> {
     let table = Table::read(&output.path("out.parquet"));
     table.column("id").iter().map(|id| id.as_i64().unwrap()).collect()
 }
 
 /// The value of a parameter of a target.
-fn parameter<'a>(target: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(target: &'a str, name: &str) -> Option<&'a str> {
     let query = target.split_once('?')?.1;
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
-fn number(target: &str, name: &str, default: u64) -> u64 {
+pub(crate) fn number(target: &str, name: &str, default: u64) -> u64 {
     parameter(target, name).map_or(default, |value| value.parse().unwrap())
 }
 
-fn records(ids: impl IntoIterator<Item = u64>) -> Vec<Value> {
+pub(crate) fn records(ids: impl IntoIterator<Item = u64>) -> Vec<Value> {
     ids.into_iter().map(|id| json!({"id": id})).collect()
 }
 
-fn plain(body: &Value) -> (String, String) {
+pub(crate) fn plain(body: &Value) -> (String, String) {
     (String::new(), body.to_string())
 }
 
-fn reasons(outcome: &Outcome) -> Vec<(u64, String)> {
+pub(crate) fn reasons(outcome: &Outcome) -> Vec<(u64, String)> {
     let summary: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let failures = summary["failures"].as_array().unwrap().clone();
     failures

@@ -88,3 +88,45 @@ fn page_that_is_none_shows_how_it_begins_and_fails() {
     assert_eq!(nobody.code, 5, "{}", nobody.stderr);
     assert_eq!(probe("ftp://host/", "").code, 2);
 }
+
+#[test]
+fn next_page_is_told_where_the_records_are_not_known() {
+    let page = |body: serde_json::Value| Api::new(move |_| (String::new(), body.to_string()));
+    let empty = page(json!({"value": [], "nextLink": "/x?o=1"}));
+    let url = format!("{}/x", empty.origin);
+    let outcome = probe(&url, "");
+    assert!(told(&outcome, "next page").starts_with("--paginate json-link --next-path /nextLink: "));
+    assert_eq!(
+        told(&outcome, "command"),
+        "not known: name the place of the records with --records, such as /value"
+    );
+    let outcome = probe(&url, "--records /value");
+    let command = told(&outcome, "command");
+    assert!(command.contains("--records /value --paginate json-link --next-path /nextLink "), "{command}");
+
+    let two = page(json!({"data": [{"id": 1}], "included": [{"id": 2}], "links": {"next": "/x?o=1"}}));
+    let outcome = probe(&format!("{}/x", two.origin), "");
+    assert!(told(&outcome, "next page").starts_with("--paginate json-link --next-path /links/next: "));
+    assert!(told(&outcome, "command").ends_with("such as /data or /included"), "{}", outcome.stdout);
+}
+
+#[test]
+fn command_line_that_may_not_take_the_page_is_not_given() {
+    for (body, reason) in [
+        (json!({"items": [{"id": 1}], "next_cursor": "x"}), "--cursor-param"),
+        (json!({"items": [{"id": 1}], "has_more": true}), "says at /has_more that there are more"),
+    ] {
+        let api = Api::new(move |_| (String::new(), body.to_string()));
+        let outcome = probe(&format!("{}/x", api.origin), "");
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let next = told(&outcome, "next page");
+        assert!(next.starts_with("not known: ") && next.contains(reason), "{next}");
+        assert!(told(&outcome, "command").starts_with("not known"), "{}", outcome.stdout);
+    }
+    let notion = Api::new(|_| {
+        (String::new(), json!({"object": "list", "results": [{"id": 1}], "next_cursor": "x"}).to_string())
+    });
+    let outcome = probe(&format!("{}/x", notion.origin), "");
+    let command = told(&outcome, "command");
+    assert!(command.contains("--next-path /next_cursor --cursor-param start_cursor "), "{command}");
+}
