@@ -127,12 +127,8 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
         schema::declare(&mut transform, path, contract)?;
     }
     let http = HttpConfig { pagination, ..http_of(&args.http, &args.input, warnings)? };
-    if args.state.state.is_some()
-        && (http.pagination.is_on() || args.keep_raw.is_some() || args.input.replay.is_some())
-    {
-        return Err(Error::usage(
-            "--state keeps no run with --paginate, --keep-raw or --replay: leave it out, or those".to_owned(),
-        ));
+    if args.state.state.is_some() && (args.keep_raw.is_some() || args.input.replay.is_some()) {
+        return Err(Error::usage("--state keeps no run with --keep-raw or --replay: leave it out, or those"));
     }
     Ok(Config {
         transform,

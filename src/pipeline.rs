@@ -17,6 +17,7 @@ mod survey;
 mod ticket;
 mod verdict;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -262,12 +263,17 @@ impl Pipeline {
         let mut order = WrittenOrder::default();
         let mut tally = Tally::new(self.config.transform.rejects_raw);
         let mut requests = list.requests()?;
-        if let Some(Earlier { table: saved, rejects: saved_rejects, runs, counts, done }) = earlier {
+        let mut chains_begun = HashMap::new();
+        if let Some(Earlier { table: saved, rejects: saved_rejects, runs, counts, done, chains }) = earlier {
             table.resume(saved)?;
             rejects.resume(saved_rejects);
             order.resume(runs);
             tally.resume(report, counts);
+            self.metrics.pages_listed.add(counts.pages_behind);
             requests = requests.without(done);
+            // They may be pages behind one another.
+            chains.keys().for_each(|ordinal| order.put_off(*ordinal));
+            chains_begun = chains;
         }
         late.into_iter().for_each(|ordinal| order.put_off(ordinal));
         let (sender, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
@@ -281,7 +287,9 @@ impl Pipeline {
             order: &mut order,
         };
         let (chains, turns) = Chains::new(&self.config.http.pagination);
-        let asker = Asker::new(&line, &self.config.http, sender).at_most(self.config.state.pages_max);
+        let asker = Asker::new(&line, &self.config.http, sender)
+            .at_most(self.config.state.pages_max)
+            .behind(chains_begun);
         let stopping = Stopping::new(self.stop.clone(), self.config.state.deadline);
         let writer = Writer { line: &line, metrics: &self.metrics, sinks, saving: kept.as_mut(), stopping };
         listens.store(writer.saving.is_some(), Ordering::Relaxed);
@@ -347,11 +355,10 @@ impl Pipeline {
         }
     }
 
-    /// Whether another run can go on with this one: what a chain has come to, and what was kept of bodies, is known to this
-    /// process alone.
+    /// Whether another run can go on with this one: what was kept of bodies is known to this process alone.
     fn can_be_resumed(&self) -> bool {
-        let Config { input, http, output, .. } = &self.config;
-        input.replay.is_none() && !http.pagination.is_on() && output.keep_raw.is_none()
+        let Config { input, output, .. } = &self.config;
+        input.replay.is_none() && output.keep_raw.is_none()
     }
 
     /// Makes ready to keep bodies as they come, if that is asked for.
@@ -548,7 +555,7 @@ impl Writer<'_> {
                 Some(_) => queue.try_recv().ok().filter(|page| page.task.is_finished()),
             };
             let Some(mut page) = page else { break };
-            let (line, metrics, sinks) = (self.line, self.metrics, &mut self.sinks);
+            let (line, metrics, sinks, saving) = (self.line, self.metrics, &mut self.sinks, &mut self.saving);
             line.budget.advance_head(page.turn);
             let (id, key, shown, mut chain) = (page.id, page.key, Arc::clone(&page.shown), page.chain.take());
             let mut intake = Intake::new(id, Arc::clone(&shown), line.transform().has_provenance);
@@ -579,9 +586,7 @@ impl Writer<'_> {
                     metrics.records_written.add(intake.counts.row_count());
                     let reject_count = intake.counts.reject_count();
                     intake.commit(sinks.table, sinks.rejects, sinks.output).await?;
-                    if let Some(saving) = &mut self.saving {
-                        saving.note_page((id, key, &shown), &end, reject_count);
-                    }
+                    note_page(saving, (id, key, &shown), chain.as_ref(), &end, reject_count);
                     match chains.go_on(id, chain, &end) {
                         Ok(turned) => {
                             metrics.pages_listed.add(u64::from(turned.has_next));
@@ -631,6 +636,25 @@ impl Writer<'_> {
         }
         Ok(Error::new(kind, message))
     }
+}
+
+/// Notes a page that is done, and what it said of the next one, if that may be kept.
+fn note_page(
+    saving: &mut Option<&mut Saving>,
+    (id, key, shown): (PageId, PageKey, &str),
+    chain: Option<&OpenChain>,
+    end: &PageEnd,
+    reject_count: u64,
+) {
+    let Some(keeper) = saving else { return };
+    let said = chain.map(|open| keeper.remember(end, open.first()));
+    if let Some(None) = said {
+        // What was kept so far can be gone on with; what comes now can't.
+        tracing::warn!(page = %id, "a link holds a secret that the list has not: no more is kept for a next run");
+        *saving = None;
+        return;
+    }
+    keeper.note_page((id, key, shown), end, reject_count, said.flatten());
 }
 
 /// Takes all that becomes of a page: what it tells of the next one, or its fault.

@@ -93,6 +93,11 @@ impl Chain {
         }
     }
 
+    /// Its first URL.
+    pub fn first(&self) -> &Url {
+        &self.first
+    }
+
     /// What a person should know of the chain: what `auto` chose and why, or that the first page tells of no other one.
     pub fn take_note(&mut self) -> Option<Note> {
         self.note.take()

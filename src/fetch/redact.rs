@@ -27,6 +27,10 @@ const SECRET_WORDS: [&str; 11] = [
     "pwd",
 ];
 
+/// Words that make a key with a secret-looking name that of a cursor: `nextPageToken`, `continuation_token`.
+const CURSOR_WORDS: [&str; 8] =
+    ["page", "next", "cursor", "continuation", "pagination", "scroll", "after", "start"];
+
 /// Headers that are credentials whatever their names are made of.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
@@ -59,6 +63,12 @@ impl Redaction {
     /// Whether a header of this name is a secret: one that is known as such, or named as a secret query key is.
     pub fn hides_header(&self, name: &str) -> bool {
         SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) || self.is_secret(name)
+    }
+
+    /// Whether the value of this query key is a secret, and no cursor by its name.
+    pub(super) fn hides_value(&self, key: &str) -> bool {
+        let is_cursor = words(key).any(|word| CURSOR_WORDS.contains(&word.to_lowercase().as_str()));
+        self.is_secret(key) && !is_cursor
     }
 
     fn hide(&self, url: &Url) -> String {

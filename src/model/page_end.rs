@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{AnswerNotes, PageFault};
 
 /// A value beside the records of a page, in the object that holds them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Beside {
     /// `null`.
     Null,
@@ -24,7 +25,7 @@ pub enum Beside {
 }
 
 /// What stands around the records of a page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Around {
     /// Values, each with the place of its pointer among those that are looked at.
     pub beside: Vec<(usize, Beside)>,
@@ -61,12 +62,41 @@ impl Around {
 }
 
 /// What tells records of a page from those of another one, however they were cut into chunks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "WrittenDigest", from = "WrittenDigest")]
 pub struct RecordsDigest {
     /// The sum of the digests of all records: the same records in another order are the same.
     sum: u128,
     first: Option<u128>,
     count: u64,
+}
+
+/// As JSON has it, whose numbers are shorter.
+#[derive(Serialize, Deserialize)]
+struct WrittenDigest {
+    sum: [u64; 2],
+    first: Option<[u64; 2]>,
+    count: u64,
+}
+
+fn halves(number: u128) -> [u64; 2] {
+    [(number >> 64) as u64, number as u64]
+}
+
+fn whole([high, low]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
+}
+
+impl From<RecordsDigest> for WrittenDigest {
+    fn from(digest: RecordsDigest) -> Self {
+        Self { sum: halves(digest.sum), first: digest.first.map(halves), count: digest.count }
+    }
+}
+
+impl From<WrittenDigest> for RecordsDigest {
+    fn from(written: WrittenDigest) -> Self {
+        Self { sum: whole(written.sum), first: written.first.map(whole), count: written.count }
+    }
 }
 
 impl RecordsDigest {
@@ -96,7 +126,7 @@ impl RecordsDigest {
 }
 
 /// What a page tells of the one behind it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageEnd {
     /// Its records, rejected ones included.
     pub record_count: u64,
@@ -113,8 +143,10 @@ pub struct PageEnd {
     /// JSON Pointer to what look like its records, where it was taken for one.
     pub records_hint: Option<String>,
     /// The fault that it has unless its chain excuses it: there is no place of records in it.
+    #[serde(skip)]
     pub lack: Option<PageFault>,
     /// What its answer said, where that is of interest.
+    #[serde(skip)]
     pub notes: Option<Box<AnswerNotes>>,
     /// Attempts that it took.
     pub attempt_count: u32,

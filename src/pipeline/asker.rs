@@ -1,5 +1,6 @@
 //! Asks for pages: those of the list, those that the pages before tell of, and those that were put off.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::QueuedPage;
 use super::chains::{Chains, NextPage, OpenChain, Turn};
-use super::life::Line;
+use super::life::{Line, Step};
 use crate::config::{HttpConfig, PaginationConfig};
-use crate::error::{Error, Result};
-use crate::fetch::PageRequests;
-use crate::model::PageRequest;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::{PageRequests, recall};
+use crate::model::{PageFault, PageId, PageKey, PageRequest};
 
 /// How often it is looked whether the task of a page that was put off has ended.
 const TASK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ pub(super) struct Asker<'a> {
     turn_count: u64,
     /// Pages that may be asked for.
     left_count: u64,
+    /// What the pages of chains said that an earlier run began, by the positions of their URLs in the list.
+    begun: HashMap<u64, Vec<Vec<u8>>>,
     /// Pages that are not in the line, until they have an answer.
     put_off: JoinSet<QueuedPage>,
 }
@@ -54,6 +57,7 @@ impl<'a> Asker<'a> {
             queue,
             turn_count: 0,
             left_count: u64::MAX,
+            begun: HashMap::new(),
             put_off: JoinSet::new(),
         }
     }
@@ -61,6 +65,11 @@ impl<'a> Asker<'a> {
     /// One that asks for no more pages than these.
     pub(super) fn at_most(self, pages_max: Option<u64>) -> Self {
         Self { left_count: pages_max.unwrap_or(u64::MAX), ..self }
+    }
+
+    /// One that goes on with chains that an earlier run began.
+    pub(super) fn behind(self, begun: HashMap<u64, Vec<Vec<u8>>>) -> Self {
+        Self { begun, ..self }
     }
 
     /// Asks for every page, in page order. Returns how many URLs were listed twice.
@@ -84,8 +93,13 @@ impl<'a> Asker<'a> {
         mut turns: mpsc::UnboundedReceiver<Turn>,
         mut put_off: mpsc::UnboundedReceiver<QueuedPage>,
     ) -> Result<Result<(), Stopped>> {
+        let mut begun = Vec::new();
         for request in requests.by_ref() {
             let request = request?;
+            if let Some(said) = self.begun.remove(&request.id.ordinal) {
+                begun.push((request, said));
+                continue;
+            }
             while let Ok(page) = put_off.try_recv() {
                 self.wait_beside(page);
             }
@@ -103,6 +117,9 @@ impl<'a> Asker<'a> {
             if let Err(stopped) = self.begin(request, chain).await {
                 return Ok(Err(stopped));
             }
+        }
+        if let Err(stopped) = self.go_on_with(begun, requests).await? {
+            return Ok(Err(stopped));
         }
         self.line.list_is_over();
         loop {
@@ -124,6 +141,68 @@ impl<'a> Asker<'a> {
                 return Ok(went_on);
             }
         }
+    }
+
+    /// Asks for the pages behind those of chains that an earlier run has done, in their order.
+    async fn go_on_with(
+        &mut self,
+        begun: Vec<(PageRequest, Vec<Vec<u8>>)>,
+        requests: &mut PageRequests,
+    ) -> Result<Result<(), Stopped>> {
+        let mut next_pages = Vec::new();
+        for (request, said) in begun {
+            let mut id = request.id;
+            let mut open = Chains::begin(self.pagination, &request);
+            let last = said.len().saturating_sub(1);
+            for (index, said) in said.iter().enumerate() {
+                let Some(chain) = open.take() else { break };
+                let Some(end) = recall(said, chain.first()) else {
+                    return Err(Error::new(
+                        ErrorKind::Storage,
+                        format!(
+                            "what the ledger knows of the chain of {id} can't be read; --fresh starts anew"
+                        ),
+                    ));
+                };
+                match chain.turn_again(id, &end, self.pagination) {
+                    Ok(Some(next)) if index == last => next_pages.push(next),
+                    Ok(Some(next)) => {
+                        let NextPage { id: next_id, url, chain } = *next;
+                        // It is done, and not to be asked for where another chain leads to it.
+                        drop(requests.follow(next_id, url, chain.ask.clone()));
+                        (id, open) = (next_id, Some(chain));
+                    }
+                    Ok(None) => {}
+                    Err(broken) => {
+                        let (id, fault) = *broken;
+                        if let Err(stopped) = self.fail(id, Arc::clone(&request.shown), fault).await {
+                            return Ok(Err(stopped));
+                        }
+                    }
+                }
+            }
+        }
+        next_pages.sort_by_key(|next| next.id.place());
+        for next in next_pages {
+            if let Err(stopped) = self.follow(requests, *next).await {
+                return Ok(Err(stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Puts a page into the line that can't be asked for.
+    async fn fail(&mut self, id: PageId, shown: Arc<str>, fault: PageFault) -> Result<(), Stopped> {
+        let turn = self.next_turn();
+        let ticket = Arc::new(self.line.ticket(turn).await);
+        let (sender, steps) = mpsc::channel(1);
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            // The writer may be gone.
+            drop(sender.send(Step::Failed(fault, None)).await);
+            Ok(())
+        }));
+        let key = PageKey::default();
+        Ok(self.queue.send(QueuedPage { turn, id, key, shown, chain: None, ticket, task, steps }).await?)
     }
 
     async fn follow(&mut self, requests: &mut PageRequests, next: NextPage) -> Result<(), Stopped> {

@@ -4,6 +4,7 @@
 //! all second ones. So each chain is one page ahead of the writer at most, and chains are fetched side by side.
 
 use tokio::sync::mpsc;
+use url::Url;
 
 use super::life::Ended;
 use crate::config::{Method, PaginationConfig};
@@ -29,10 +30,51 @@ pub(super) struct NextPage {
     pub(super) chain: OpenChain,
 }
 
+/// The page behind one, if there is one; or the page that fails because the chain is broken, and how.
+type Turning = Result<Option<Box<NextPage>>, Box<(PageId, PageFault)>>;
+
 /// A chain, and how its pages are asked for.
 pub(super) struct OpenChain {
     chain: Chain,
     pub(super) ask: Ask,
+}
+
+impl OpenChain {
+    /// Its first URL.
+    pub(super) fn first(&self) -> &Url {
+        self.chain.first()
+    }
+
+    /// The page behind one that ended so, if there is one, and what a person should know.
+    fn turn(self, id: PageId, end: &PageEnd, config: &PaginationConfig) -> (Turning, Option<Note>) {
+        let Self { mut chain, ask } = self;
+        let turned = chain.turn(end, config).and_then(|next| match next {
+            // What it sends may be secret, and is for its origin alone.
+            Some(next) if ask.own().method == Method::Post && !ask.is_home(&next.url) => {
+                Err("expected the next page of a POST at its own origin, got a link to another one"
+                    .to_owned())
+            }
+            next => Ok(next),
+        });
+        let note = chain.take_note();
+        let turned = match turned {
+            Ok(Some(url)) => {
+                let id = PageId { page: chain.page_count(), ..id };
+                let ask = if ask.is_home(&url.url) { ask } else { ask.away() };
+                Ok(Some(Box::new(NextPage { id, url, chain: Self { chain, ask } })))
+            }
+            Ok(None) => Ok(None),
+            Err(reason) => Err(Box::new((PageId { page: id.page + 1, ..id }, broken(reason)))),
+        };
+        (turned, note)
+    }
+
+    /// Goes on behind a page that an earlier run took: see [`Self::turn`].
+    pub(super) fn turn_again(mut self, id: PageId, end: &PageEnd, config: &PaginationConfig) -> Turning {
+        // It was new then, and what comes behind it must be.
+        drop(self.chain.check_is_new(end, config));
+        self.turn(id, end, config).0
+    }
 }
 
 /// How a chain goes on behind a page.
@@ -160,34 +202,22 @@ impl Chains {
         chain: Option<OpenChain>,
         end: &PageEnd,
     ) -> Result<Turned, Box<(PageId, PageFault)>> {
-        let Some(OpenChain { mut chain, ask }) = chain else {
-            self.end();
-            return Ok(Turned::default());
+        let (turned, note) = match chain {
+            Some(open) => open.turn(id, end, &self.config),
+            None => (Ok(None), None),
         };
-        let turned = chain.turn(end, &self.config).and_then(|next| match next {
-            // What it sends may be secret, and is for its origin alone.
-            Some(next) if ask.own().method == Method::Post && !ask.is_home(&next.url) => {
-                Err("expected the next page of a POST at its own origin, got a link to another one"
-                    .to_owned())
-            }
-            next => Ok(next),
-        });
-        let note = chain.take_note();
         match turned {
-            Ok(Some(url)) => {
-                let id = PageId { page: chain.page_count(), ..id };
-                let ask = if ask.is_home(&url.url) { ask } else { ask.away() };
-                let next = NextPage { id, url, chain: OpenChain { chain, ask } };
-                self.send(Turn::Next(Box::new(next)));
+            Ok(Some(next)) => {
+                self.send(Turn::Next(next));
                 Ok(Turned { has_next: true, note })
             }
             Ok(None) => {
                 self.end();
                 Ok(Turned { has_next: false, note })
             }
-            Err(reason) => {
+            Err(broken) => {
                 self.end();
-                Err(Box::new((PageId { page: id.page + 1, ..id }, broken(reason))))
+                Err(broken)
             }
         }
     }

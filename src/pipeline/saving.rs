@@ -3,11 +3,12 @@
 //! Rows and rejects are brought into synced files, these into the state folder, that is synced, and then one transaction
 //! of the ledger makes them known and their pages done. What the ledger does not know is swept by the next run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::Sinks;
 use super::verdict::Tally;
@@ -15,6 +16,7 @@ use crate::calendar::{now_rfc3339, time_since};
 use crate::config::{Config, StateConfig};
 use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::{Redaction, remember};
 use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart};
 use crate::model::{PageEnd, PageId, PageKey};
 use crate::report::{RecordCounts, Report, ResumedReport, Status};
@@ -33,6 +35,10 @@ pub(super) struct Saving {
     ledger: Option<Ledger>,
     start: RunStart,
     part_count: u64,
+    redaction: Redaction,
+    has_chains: bool,
+    /// URLs of the list.
+    listed: u64,
     /// Pages that are written and not kept yet.
     pages: Vec<PageRow>,
     saved_at: Instant,
@@ -45,13 +51,18 @@ pub(super) struct Earlier {
     pub(super) rejects: Vec<SavedFile>,
     pub(super) runs: Vec<Run>,
     pub(super) counts: SavedCounts,
+    /// Pages that need not be fetched again, where each URL is one page.
     pub(super) done: HashSet<PageKey>,
+    /// Where it is a chain: what its pages said of the next one, in their order, by the position of its URL in the list.
+    pub(super) chains: HashMap<u64, Vec<Vec<u8>>>,
 }
 
 /// What was counted of the pages that are done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedCounts {
     pub(super) pages_fetched: u64,
+    /// Pages that are known by others.
+    pub(super) pages_behind: u64,
     pub(super) records: RecordCounts,
     pub(super) values_discarded: u64,
     pub(super) duplicate_keys: u64,
@@ -100,6 +111,9 @@ impl Saving {
             ledger: None,
             start,
             part_count: 0,
+            redaction: Redaction::new(&config.input.redact),
+            has_chains: config.http.pagination.is_on(),
+            listed: report.pages.listed,
             pages: Vec::new(),
             saved_at: Instant::now(),
         };
@@ -148,7 +162,12 @@ impl Saving {
             self.take_up_part(part, &mut earlier)?;
         }
         for page in ledger.done_pages() {
-            earlier.done.insert(page?.url_key);
+            let page = page?;
+            if self.has_chains {
+                earlier.chains.entry(page.place.ordinal).or_default().extend(page.chain);
+            } else {
+                earlier.done.insert(page.url_key);
+            }
         }
         self.folder.sweep(&known)?;
         ledger.resume_run(&run.start.run_id, self.start.clone())?;
@@ -211,12 +230,18 @@ impl Saving {
         is_final.then(|| "it came to its end and published nothing".to_owned())
     }
 
-    /// Notes a page that is written.
+    /// What a page said of the next one of its chain, as it may be kept; `None` if it can't be.
+    pub(super) fn remember(&self, end: &PageEnd, first: &Url) -> Option<Vec<u8>> {
+        remember(end, first, &self.redaction)
+    }
+
+    /// Notes a page that is written, and what it said of the next one.
     pub(super) fn note_page(
         &mut self,
         (id, key, shown): (PageId, PageKey, &str),
         end: &PageEnd,
         reject_count: u64,
+        said: Option<Vec<u8>>,
     ) {
         let notes = end.notes.as_deref();
         self.pages.push(PageRow {
@@ -235,7 +260,7 @@ impl Saving {
             last_modified: notes.and_then(|notes| notes.last_modified.clone()),
             content_sha256: self.remembers_answers().then_some(end.digest),
             error: None,
-            chain: None,
+            chain: said,
         });
     }
 
@@ -260,7 +285,8 @@ impl Saving {
         let Some(SavedTable { parts, shapes }) = table else { return Ok(()) };
         let rejects = sinks.rejects.save(|rejects| folder.keep_rejects(rejects))?;
         folder.sync()?;
-        let order = OrderNotes { runs: sinks.order.cut(), shapes, counts: tally.saved_counts(report) };
+        let order =
+            OrderNotes { runs: sinks.order.cut(), shapes, counts: tally.saved_counts(report, self.listed) };
         let mut rows: Vec<PartRow> = parts.into_iter().map(|part| self.row_of(part)).collect();
         rows.push(self.row(None, 0, rejects.map(file_of), &PartNotes { columns: None, order: Some(order) }));
         let pages = std::mem::take(&mut self.pages);

@@ -89,9 +89,10 @@ impl Tally {
     }
 
     /// What is counted of the pages that were taken.
-    pub(super) fn saved_counts(&self, report: &Report) -> SavedCounts {
+    pub(super) fn saved_counts(&self, report: &Report, listed: u64) -> SavedCounts {
         SavedCounts {
             pages_fetched: report.pages.fetched,
+            pages_behind: report.pages.listed - listed,
             records: report.records,
             values_discarded: report.values_discarded,
             duplicate_keys: self.duplicate_key_count,
@@ -103,6 +104,7 @@ impl Tally {
     pub(super) fn resume(&mut self, report: &mut Report, counts: SavedCounts) {
         self.was_answered = true;
         report.pages.fetched = counts.pages_fetched;
+        report.pages.listed += counts.pages_behind;
         report.records = counts.records;
         report.values_discarded = counts.values_discarded;
         self.duplicate_key_count = counts.duplicate_keys;

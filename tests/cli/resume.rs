@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use crate::bench::{Etl, Folder, Outcome};
-use crate::server::{Gate, Server};
+use crate::server::{Api, Gate, Server};
 use crate::table::Table;
 
 const OUT: &str = "out.parquet";
@@ -298,4 +299,65 @@ fn run_waits_for_the_lock_as_long_as_it_may() {
     first.finish().exits(3);
     second.finish().exits(3);
     scene.check(&output);
+}
+
+/// Chains of pages whose links repeat the key that the list has.
+fn chains() -> (Api, Folder) {
+    let api = Api::new(|target| {
+        thread::sleep(Duration::from_millis(30));
+        let number: u64 = target[3..6].parse().unwrap();
+        let (chain, page) = (number / 100, number % 100);
+        let head = if page < 10 + chain {
+            format!("Link: </c/{}?api_key=hunter2&from=%2Fx>; rel=\"next\"\r\n", number + 1)
+        } else {
+            String::new()
+        };
+        (head, format!("[{{\"id\":{number}}},{{\"id\":{number},\"page\":{page}}},3]"))
+    });
+    let site = api.site(&["/c/101?api_key=hunter2", "/c/201?api_key=hunter2", "/c/301?api_key=hunter2"]);
+    (api, site)
+}
+
+#[test]
+fn chains_are_gone_on_with_where_they_were_and_no_secret_is_kept() {
+    let (api, site) = chains();
+    let undisturbed = Folder::new();
+    let run = |output: &Folder| Etl::between(&site, output).with("--json --paginate link --checkpoint 15ms");
+    run(&undisturbed).run_as_typed().exits(3);
+    let (expected, expected_rejects) = (Table::read(&undisturbed.path(OUT)), undisturbed.read(REJECTS));
+    assert_eq!(expected.rows.len(), 2 * (11 + 12 + 13));
+    let mut rng = Rng::with_seed(5);
+    let mut resumed_count = 0;
+    for round in 0..6 {
+        let output = Folder::new();
+        for _ in 0..1 + round % 3 {
+            let first = run(&output).start();
+            if first.finished_within(Duration::from_millis(rng.u64(150..450))).is_none() {
+                first.end_by(if round % 2 == 0 { "KILL" } else { "TERM" });
+            }
+            if output.path(STATE).is_dir() {
+                for entry in fs::read_dir(output.path(STATE)).unwrap() {
+                    let bytes = fs::read(entry.unwrap().path()).unwrap();
+                    assert!(!bytes.windows(7).any(|bytes| bytes == b"hunter2"), "no secret is kept");
+                }
+            }
+        }
+        let before = api.asked().len();
+        let outcome = run(&output).run_as_typed().exits(3);
+        let summary = outcome.summary();
+        if let Some(pages) = summary["resumed"]["pages"].as_u64() {
+            resumed_count += 1;
+            assert_eq!(
+                api.asked().len() - before,
+                36 - pages as usize,
+                "what is done is not asked for again"
+            );
+        }
+        assert_eq!(outcome.count("/pages/listed"), 36);
+        assert_eq!(outcome.count("/pages/fetched"), 36);
+        assert_eq!(Table::read(&output.path(OUT)), expected);
+        assert!(output.read(REJECTS) == expected_rejects, "rejects in their order");
+        assert_eq!(output.names(), [OUT, REJECTS]);
+    }
+    assert!(resumed_count > 2, "{resumed_count} runs were gone on with");
 }
