@@ -28,11 +28,13 @@ use etl::transform::Filter;
 
 use args::{
     Args, Command, Contract, FeatureArgs, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite, NotArgs,
-    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, StateArgs, TalkArgs,
+    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, RunsArgs, SchemaArgs, StateArgs, TalkArgs,
 };
 use fields::Renamed;
 use units::show_bytes;
 use words::{FeatureList, Pointer};
+
+use crate::commands::RunsConfig;
 
 pub(crate) use args::ProgressWhen;
 
@@ -68,6 +70,8 @@ pub(crate) enum Parsed {
     Schema(Box<SurveyConfig>, Talk),
     /// A look at one page.
     Probe(Box<SurveyConfig>, Talk),
+    /// The runs of a state folder.
+    Runs(RunsConfig),
     /// Text for standard output: help or version.
     Show(String),
     /// The command line is wrong; one line says how.
@@ -89,6 +93,10 @@ pub(crate) fn parse() -> Parsed {
         Some(Command::Probe(args)) => {
             let mut talk = talk_of(&args.talk, false);
             probe_of(*args, &mut talk.warnings).map(|config| Parsed::Probe(Box::new(config), talk))
+        }
+        Some(Command::Runs(args)) => {
+            let RunsArgs { folder, run, json } = args;
+            Ok(Parsed::Runs(RunsConfig { folder, run_id: run, json }))
         }
         None => {
             let mut talk = talk_of(&run.talk, run.json);

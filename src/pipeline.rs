@@ -599,6 +599,9 @@ impl Writer<'_> {
                 Err(fault) => {
                     intake.forget(sinks.output).await?;
                     fail_page(&mut tally, report, sinks, id, &shown, &fault)?;
+                    if let Some(saving) = &mut self.saving {
+                        saving.note_failed_page((id, key, &shown), &fault);
+                    }
                     chains.end();
                 }
             }

@@ -58,6 +58,8 @@ mod requests;
 mod resume;
 #[path = "cli/retry.rs"]
 mod retry;
+#[path = "cli/runs.rs"]
+mod runs;
 #[path = "cli/sample.rs"]
 mod sample;
 #[path = "cli/schema.rs"]

@@ -119,7 +119,8 @@ impl Intake {
             None => Ok(Ok(std::mem::take(&mut self.outlook).end(ended))),
             Some(Verdict::Page(fault)) => {
                 let received = fault.received.or_else(|| ended.trace.take().map(RunningTrace::finish));
-                Ok(Err(PageFault { received, ..fault }))
+                let Ended { http_status, attempt_count, .. } = ended;
+                Ok(Err(PageFault { received, http_status, attempt_count, ..fault }))
             }
             Some(Verdict::Run(error)) => Err(error),
         }

@@ -16,12 +16,12 @@ use crate::config::{Config, StateConfig};
 use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart};
-use crate::model::{PageEnd, PageId, PageKey};
+use crate::model::{PageEnd, PageFault, PageId, PageKey};
 use crate::report::{RecordCounts, Report, ResumedReport, Status};
 use crate::sink::{LocalOutput, StateFolder, name_of};
 use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
 
-/// Pages that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
+/// Pages, done or failed, that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
 const PAGES_MAX: usize = 20_000;
 
 /// What a run keeps.
@@ -35,6 +35,8 @@ pub(super) struct Saving {
     part_count: u64,
     /// Pages that are written and not kept yet.
     pages: Vec<PageRow>,
+    /// Pages that failed, and are not kept yet.
+    failed_pages: Vec<PageRow>,
     saved_at: Instant,
 }
 
@@ -101,6 +103,7 @@ impl Saving {
             start,
             part_count: 0,
             pages: Vec::new(),
+            failed_pages: Vec::new(),
             saved_at: Instant::now(),
         };
         if state.is_fresh && saving.folder.is_there() {
@@ -231,9 +234,32 @@ impl Saving {
         });
     }
 
+    /// Notes a page that failed for good: it is told of, and asked for again by the next run.
+    pub(super) fn note_failed_page(&mut self, (id, key, shown): (PageId, PageKey, &str), fault: &PageFault) {
+        self.failed_pages.push(PageRow {
+            place: id.place(),
+            line: id.line,
+            url_key: key,
+            url: shown.to_owned(),
+            state: PageState::Failed,
+            part: None,
+            attempts: fault.attempt_count,
+            http_status: fault.http_status,
+            body_bytes: fault.received.as_ref().map_or(0, |received| received.size),
+            record_count: 0,
+            reject_count: 0,
+            etag: None,
+            last_modified: None,
+            content_sha256: None,
+            error: Some(fault.reason.clone()),
+            chain: None,
+        });
+    }
+
     /// Whether what is written is to be kept now.
     pub(super) fn is_due(&self) -> bool {
-        self.saved_at.elapsed() >= self.config.checkpoint || self.pages.len() >= PAGES_MAX
+        self.saved_at.elapsed() >= self.config.checkpoint
+            || self.pages.len().max(self.failed_pages.len()) >= PAGES_MAX
     }
 
     /// Keeps what is written.
@@ -243,13 +269,13 @@ impl Saving {
     pub(super) async fn save(&mut self, sinks: &mut Sinks<'_>, report: &Report, tally: &Tally) -> Result<()> {
         self.saved_at = Instant::now();
         if self.pages.is_empty() {
-            return Ok(());
+            return self.save_failed_pages();
         }
         self.folder.make()?;
         let folder = &mut self.folder;
         let table = sinks.table.save(sinks.output, |part| folder.keep_part(part)).await?;
         // Rows that wait for the first column can't be kept, nor what comes behind them.
-        let Some(SavedTable { parts, shapes }) = table else { return Ok(()) };
+        let Some(SavedTable { parts, shapes }) = table else { return self.save_failed_pages() };
         let rejects = sinks.rejects.save(|rejects| folder.keep_rejects(rejects))?;
         folder.sync()?;
         let order = OrderNotes { runs: sinks.order.cut(), shapes, counts: tally.saved_counts(report) };
@@ -257,9 +283,26 @@ impl Saving {
         rows.push(self.row(None, 0, rejects.map(file_of), &PartNotes { columns: None, order: Some(order) }));
         let pages = std::mem::take(&mut self.pages);
         self.ledger()?.commit_parts(&rows, &pages)?;
+        self.save_failed_pages()?;
         tracing::info!(pages = pages.len(), folder = %self.folder.path().display(), "kept what is done");
         self.saved_at = Instant::now();
         Ok(())
+    }
+
+    /// Tells the ledger, if there is one, which pages have failed. Where there is none, no page is done that the next run
+    /// could go on with, and it asks for all of them.
+    fn save_failed_pages(&mut self) -> Result<()> {
+        let pages = std::mem::take(&mut self.failed_pages);
+        match &mut self.ledger {
+            Some(ledger) if !pages.is_empty() => ledger.record_failed(&pages),
+            Some(_) => Ok(()),
+            None => {
+                self.failed_pages = pages;
+                // One less than makes the next look due.
+                self.failed_pages.truncate(PAGES_MAX - 1);
+                Ok(())
+            }
+        }
     }
 
     fn row_of(&mut self, part: SavedPart) -> PartRow {
@@ -304,7 +347,12 @@ impl Saving {
     pub(super) fn end(mut self, report: &Report) -> Result<()> {
         let is_left = matches!(report.status, Status::Interrupted)
             || report.exit_code == ErrorKind::Storage.exit_code();
+        self.save_failed_pages()?;
         if let Some(ledger) = &mut self.ledger {
+            if matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial) {
+                // What was written since the last time is published, and needs no part any more.
+                ledger.commit_parts(&[], &self.pages)?;
+            }
             ledger.end_run(RunEnd {
                 ended_at: now_rfc3339(),
                 status: report.status,
