@@ -118,6 +118,11 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
     let out = PathBuf::from(expand_dates(out, args.input.as_of)?);
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
     let pagination = pagination::follow(&mut transform, args.pagination)?;
+    if args.state.retry_failed && pagination.is_on() {
+        return Err(Error::usage(
+            "--retry-failed: expected --paginate none, since a chain is begun from its first page each time",
+        ));
+    }
     transform.has_provenance = args.provenance;
     transform.rejects_raw = match args.rejects_raw {
         Some(Raw::Full) => RejectsRaw::Full,
@@ -163,6 +168,7 @@ fn state_of(args: StateArgs) -> StateConfig {
     StateConfig {
         folder: args.state,
         is_fresh: args.fresh,
+        retries_failed: args.retry_failed,
         checkpoint: args.checkpoint,
         resume_within: args.resume_within,
         lock_wait: args.lock_wait,

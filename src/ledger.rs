@@ -115,12 +115,10 @@ impl Ledger {
     /// Another program has it open ([`Locked`](crate::error::ErrorKind::Locked)). It can't be read or written, is
     /// damaged, is of a newer version, or is not a ledger ([`Storage`](crate::error::ErrorKind::Storage)).
     pub fn open(state_folder: &Path) -> Result<Self> {
-        let path = state_folder.join(schema::FILE);
-        let is_there = path.try_exists().map_err(|error| Error::storage("look at", &path, error))?;
-        if !is_there {
+        if !Self::is_in(state_folder)? {
             schema::create(state_folder, &Seals::first_rows())?;
         }
-        Self::examined(&path, LOOK_TIME_MAX)
+        Self::examined(&state_folder.join(schema::FILE), LOOK_TIME_MAX)
     }
 
     /// The ledger of a folder, to be looked at; none if there is none. It is to be [closed](Self::close), so that nothing
@@ -129,9 +127,17 @@ impl Ledger {
     /// # Errors
     /// As those of [`Self::open`]: a run that works there has it open.
     pub fn find(state_folder: &Path) -> Result<Option<Self>> {
+        let is_there = Self::is_in(state_folder)?;
+        is_there.then(|| Self::examined(&state_folder.join(schema::FILE), Duration::ZERO)).transpose()
+    }
+
+    /// Whether a folder has a ledger.
+    ///
+    /// # Errors
+    /// That can't be told.
+    pub fn is_in(state_folder: &Path) -> Result<bool> {
         let path = state_folder.join(schema::FILE);
-        let is_there = path.try_exists().map_err(|error| Error::storage("look at", &path, error))?;
-        is_there.then(|| Self::examined(&path, Duration::ZERO)).transpose()
+        path.try_exists().map_err(|error| Error::storage("look at", &path, error))
     }
 
     fn examined(path: &Path, wait: Duration) -> Result<Self> {

@@ -175,6 +175,11 @@ pub(super) struct StateArgs {
     #[arg(long)]
     pub(super) fresh: bool,
 
+    /// Ask for the pages alone that failed in the last complete run of --state, of the same list; --out takes another
+    /// name than then
+    #[arg(long, requires = "state", conflicts_with_all = ["fresh", "replay", "keep_raw"])]
+    pub(super) retry_failed: bool,
+
     /// How often what is done is made to last
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub(super) checkpoint: Duration,

@@ -16,7 +16,8 @@ use crate::process::{print, say_error};
 /// Text that is put together before it is printed: a run may have failed pages without number.
 const PRINTED_BYTES: usize = 64 << 10;
 /// Heads of the table, the numbers to the right.
-const HEADS: [&str; 9] = ["run", "started", "took", "status", "exit", "pages", "failed", "rows", "resumed"];
+const HEADS: [&str; 10] =
+    ["run", "started", "took", "status", "exit", "pages", "failed", "rows", "resumed", "retried"];
 const NUMBERS: [&str; 5] = ["took", "exit", "pages", "failed", "rows"];
 
 /// What is asked of a state folder.
@@ -43,6 +44,8 @@ struct Shown {
     version: String,
     /// The run that it took up.
     resumed: Option<String>,
+    /// The run whose failed pages alone it asked for.
+    retried: Option<String>,
     /// When the first of the runs began that took each other up.
     work_started_at: String,
     error: Option<String>,
@@ -59,9 +62,15 @@ struct Summary {
     elapsed_ms: Option<u64>,
     error: Option<String>,
     outputs: Vec<String>,
+    retry: Option<Retried>,
     pages: Option<Value>,
     records: Option<Value>,
     failures: Vec<Failure>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Retried {
+    run_id: String,
 }
 
 /// A page that failed.
@@ -234,7 +243,7 @@ impl Shown {
         self.pages.as_ref()?.get(name)?.as_u64()
     }
 
-    fn cells(&self) -> [String; 9] {
+    fn cells(&self) -> [String; 10] {
         let counted = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), grouped);
         let rows = self.records.as_ref().and_then(|records| records.get("written")?.as_u64());
         [
@@ -247,13 +256,14 @@ impl Shown {
             counted(self.count("failed")),
             counted(rows),
             self.resumed.clone().unwrap_or_else(|| "-".to_owned()),
+            self.retried.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }
 }
 
 fn shown_run(run: &RunRow) -> Shown {
     let RunRow { start, resumes, work_started_at, end } = run;
-    let Summary { status, elapsed_ms, error, outputs, pages, records, .. } = summary_of(run);
+    let Summary { status, elapsed_ms, error, outputs, retry, pages, records, .. } = summary_of(run);
     Shown {
         run_id: start.run_id.clone(),
         started_at: start.started_at.clone(),
@@ -263,6 +273,7 @@ fn shown_run(run: &RunRow) -> Shown {
         exit_code: end.as_ref().map(|end| end.exit_code),
         version: start.version.clone(),
         resumed: resumes.clone(),
+        retried: retry.map(|retry| retry.run_id),
         work_started_at: work_started_at.clone(),
         error,
         outputs,

@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::Sinks;
+use super::retried::{Retried, nothing_to_retry};
 use super::verdict::Tally;
 use crate::calendar::{now_rfc3339, time_since};
 use crate::config::{Config, StateConfig};
@@ -38,6 +39,16 @@ pub(super) struct Saving {
     /// Pages that failed, and are not kept yet.
     failed_pages: Vec<PageRow>,
     saved_at: Instant,
+}
+
+/// A run that begins.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) saving: Saving,
+    /// What there is of the work.
+    pub(super) earlier: Option<Earlier>,
+    /// The pages that alone are asked for.
+    pub(super) retried: Option<Retried>,
 }
 
 /// What an earlier run had done.
@@ -77,7 +88,7 @@ struct OrderNotes {
 }
 
 impl Saving {
-    /// Looks for what an earlier run had done, and begins.
+    /// Looks for what an earlier run had done, and begins; none if there is nothing to do, since no page had failed.
     ///
     /// # Errors
     /// The state folder can't be used, or what is in it is damaged.
@@ -86,8 +97,13 @@ impl Saving {
         output: &LocalOutput,
         report: &mut Report,
         list_sha256: &str,
-    ) -> Result<(Self, Option<Earlier>)> {
+    ) -> Result<Option<Opened>> {
         let state = &config.state;
+        if let Some(folder) = state.folder.as_deref().filter(|_| state.retries_failed) {
+            // It is not made, only to have nothing in it.
+            let is_there = folder.is_dir() && Ledger::is_in(folder)?;
+            is_there.then_some(()).ok_or_else(nothing_to_retry)?;
+        }
         let folder = StateFolder::open(output, state.folder.as_deref())?;
         let start = RunStart {
             run_id: report.run_id.clone(),
@@ -109,8 +125,24 @@ impl Saving {
         if state.is_fresh && saving.folder.is_there() {
             saving.remove()?;
         }
-        let earlier = if saving.folder.is_there() { saving.take_up(report)? } else { None };
-        Ok((saving, earlier))
+        if !saving.folder.is_there() {
+            return Ok(Some(Opened { saving, earlier: None, retried: None }));
+        }
+        let ledger = Ledger::open(saving.folder.path())?;
+        let retried = state.retries_failed.then(|| Retried::find(&ledger, output)).transpose()?;
+        if let Some(Retried { run, .. }) = &retried {
+            report.pages.listed = run.pages;
+            report.retry = Some(run.clone());
+            if run.pages == 0 {
+                report.status = Status::NothingNew;
+                return ledger.close().map(|()| None);
+            }
+            // What is done of these pages is nothing that a run of all pages could go on with.
+            let options = format!("{} of those that failed in {}", saving.start.options_sha256, run.run_id);
+            saving.start.options_sha256 = sha256_hex(options.as_bytes());
+        }
+        let earlier = saving.take_up(ledger, report)?;
+        Ok(Some(Opened { saving, earlier, retried }))
     }
 
     /// Whether what answers say is remembered.
@@ -118,15 +150,15 @@ impl Saving {
         self.folder.is_named()
     }
 
-    fn take_up(&mut self, report: &mut Report) -> Result<Option<Earlier>> {
-        let mut ledger = Ledger::open(self.folder.path())?;
+    fn take_up(&mut self, mut ledger: Ledger, report: &mut Report) -> Result<Option<Earlier>> {
         let Some(run) = ledger.unfinished_run().cloned() else {
             self.folder.sweep(&HashSet::new())?;
             ledger.begin_run(self.start.clone())?;
             self.ledger = Some(ledger);
             return Ok(None);
         };
-        if let Some(reason) = self.why_afresh(&run) {
+        if let Some(reason) = self.why_other(&run).or_else(|| self.why_over(&run)) {
+            self.check_may_be_thrown_away(&run, &ledger)?;
             report.hints.push(format!("what run {} had done is not used: {reason}", run.start.run_id));
             ledger.start_afresh()?;
             self.folder.sweep(&HashSet::new())?;
@@ -184,15 +216,33 @@ impl Saving {
         Error::new(ErrorKind::Storage, message).because(error)
     }
 
-    /// Why the work of an unfinished run is not taken up.
-    fn why_afresh(&self, run: &RunRow) -> Option<String> {
+    /// Refuses to lose what another run has done that could still be gone on with, for the sake of pages that failed.
+    fn check_may_be_thrown_away(&self, run: &RunRow, ledger: &Ledger) -> Result<()> {
+        let is_of_use = self.why_over(run).is_none() && ledger.done_pages().next().is_some();
+        if !(self.config.retries_failed && is_of_use) {
+            return Ok(());
+        }
+        let id = &run.start.run_id;
+        Err(Error::usage(format!(
+            "--retry-failed: expected the last run to have come to its end, got run {id}, which was stopped and has \
+             pages that are done; run its own command again first"
+        )))
+    }
+
+    /// Why an unfinished run is not the one that this one could go on with.
+    fn why_other(&self, run: &RunRow) -> Option<String> {
         let (theirs, ours) = (&run.start, &self.start);
         if theirs.list_sha256 != ours.list_sha256 {
             return Some("the list is another one now".to_owned());
         }
         if (&theirs.options_sha256, &theirs.version) != (&ours.options_sha256, &ours.version) {
-            return Some("options that shape the rows are others now".to_owned());
+            return Some("options that shape the rows, or --retry-failed, are others now".to_owned());
         }
+        None
+    }
+
+    /// Why nothing goes on with an unfinished run any more.
+    fn why_over(&self, run: &RunRow) -> Option<String> {
         let age = time_since(&run.work_started_at);
         let oldest = self.config.resume_within;
         if age.is_none_or(|age| age > oldest) {

@@ -30,16 +30,16 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// A list of one good page, one that is not found, one that is no JSON and one that nobody serves.
-struct Scene {
-    site: Folder,
-    server: Server,
-    input: Folder,
-    output: Folder,
-    state: Folder,
+pub(crate) struct Scene {
+    pub(crate) site: Folder,
+    pub(crate) server: Server,
+    pub(crate) input: Folder,
+    pub(crate) output: Folder,
+    pub(crate) state: Folder,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let site = Folder::new();
         site.write("good.json", r#"[{"id":1},{"id":2}]"#);
         site.write("bad.json", "<html>");
@@ -51,21 +51,21 @@ impl Scene {
     }
 
     /// Adds a line to the list.
-    fn add(&self, line: &str) {
+    pub(crate) fn add(&self, line: &str) {
         let list = fs::read_to_string(self.input.path("urls.txt")).unwrap();
         self.input.write("urls.txt", format!("{list}{line}\n"));
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.state.path("s")
     }
 
-    fn etl(&self, options: &str) -> Etl {
+    pub(crate) fn etl(&self, options: &str) -> Etl {
         Etl::between(&self.input, &self.output).with("--json").with(options)
     }
 
     /// A run with the state folder.
-    fn kept(&self, options: &str) -> Etl {
+    pub(crate) fn kept(&self, options: &str) -> Etl {
         self.etl(options).arg("--state").arg(self.folder())
     }
 }
