@@ -28,11 +28,13 @@ use etl::transform::Filter;
 
 use args::{
     Args, Command, Contract, FeatureArgs, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite, NotArgs,
-    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, SchemaArgs, StateArgs, TalkArgs,
+    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, RunsArgs, SchemaArgs, StateArgs, TalkArgs,
 };
 use fields::Renamed;
 use units::show_bytes;
 use words::{FeatureList, Pointer};
+
+use crate::commands::RunsConfig;
 
 pub(crate) use args::ProgressWhen;
 
@@ -68,6 +70,8 @@ pub(crate) enum Parsed {
     Schema(Box<SurveyConfig>, Talk),
     /// A look at one page.
     Probe(Box<SurveyConfig>, Talk),
+    /// The runs of a state folder.
+    Runs(RunsConfig),
     /// Text for standard output: help or version.
     Show(String),
     /// The command line is wrong; one line says how.
@@ -90,6 +94,10 @@ pub(crate) fn parse() -> Parsed {
             let mut talk = talk_of(&args.talk, false);
             probe_of(*args, &mut talk.warnings).map(|config| Parsed::Probe(Box::new(config), talk))
         }
+        Some(Command::Runs(args)) => {
+            let RunsArgs { folder, run, json } = args;
+            Ok(Parsed::Runs(RunsConfig { folder, run_id: run, json }))
+        }
         None => {
             let mut talk = talk_of(&run.talk, run.json);
             config_of(run, &mut talk.warnings).map(|config| Parsed::Run(Box::new(config), talk))
@@ -110,6 +118,11 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
     let out = PathBuf::from(expand_dates(out, args.input.as_of)?);
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
     let pagination = pagination::follow(&mut transform, args.pagination)?;
+    if args.state.retry_failed && pagination.is_on() {
+        return Err(Error::usage(
+            "--retry-failed: expected --paginate none, since a chain is begun from its first page each time",
+        ));
+    }
     transform.has_provenance = args.provenance;
     transform.rejects_raw = match args.rejects_raw {
         Some(Raw::Full) => RejectsRaw::Full,
@@ -158,6 +171,7 @@ fn state_of(args: StateArgs) -> StateConfig {
     StateConfig {
         folder: args.state,
         is_fresh: args.fresh,
+        retries_failed: args.retry_failed,
         checkpoint: args.checkpoint,
         resume_within: args.resume_within,
         lock_wait: args.lock_wait,

@@ -34,6 +34,7 @@ mod damage_tests;
 mod tests;
 
 use std::path::Path;
+use std::time::Duration;
 
 use changes::Changes;
 use database::Database;
@@ -47,6 +48,9 @@ pub use rows::{PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart, 
 
 /// Runs that are remembered: four days of one an hour. A run that a later one took up stays as long as that one.
 pub const RUNS_KEPT: usize = 100;
+/// How long one is waited for who only looks at the ledger ([`Ledger::find`]): a run must not fail by that. It is more
+/// than it takes to look at a million pages.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// The ledger of a state folder.
 ///
@@ -105,18 +109,39 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the ledger of a folder that is there, or makes one, and looks at all of it, which takes some two seconds
-    /// for a million pages.
+    /// for a million pages. Another process that has it open is waited for as long as one may take to look at it.
     ///
     /// # Errors
     /// Another program has it open ([`Locked`](crate::error::ErrorKind::Locked)). It can't be read or written, is
     /// damaged, is of a newer version, or is not a ledger ([`Storage`](crate::error::ErrorKind::Storage)).
     pub fn open(state_folder: &Path) -> Result<Self> {
-        let path = state_folder.join(schema::FILE);
-        let is_there = path.try_exists().map_err(|error| Error::storage("look at", &path, error))?;
-        if !is_there {
+        if !Self::is_in(state_folder)? {
             schema::create(state_folder, &Seals::first_rows())?;
         }
-        let database = Database::open(&path)?;
+        Self::examined(&state_folder.join(schema::FILE), LOOK_TIME_MAX)
+    }
+
+    /// The ledger of a folder, to be looked at; none if there is none. It is to be [closed](Self::close), so that nothing
+    /// in the folder is another than before.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`]: a run that works there has it open.
+    pub fn find(state_folder: &Path) -> Result<Option<Self>> {
+        let is_there = Self::is_in(state_folder)?;
+        is_there.then(|| Self::examined(&state_folder.join(schema::FILE), Duration::ZERO)).transpose()
+    }
+
+    /// Whether a folder has a ledger.
+    ///
+    /// # Errors
+    /// That can't be told.
+    pub fn is_in(state_folder: &Path) -> Result<bool> {
+        let path = state_folder.join(schema::FILE);
+        path.try_exists().map_err(|error| Error::storage("look at", &path, error))
+    }
+
+    fn examined(path: &Path, wait: Duration) -> Result<Self> {
+        let database = Database::open(path, wait)?;
         let seals = damage::examine(&database)?;
         // A log that the disk does not have, because its sync failed, is followed by no more.
         database.empty_log()?;

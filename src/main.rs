@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Parsed::Run(config, talk) => run(*config, &talk),
         Parsed::Schema(config, talk) => commands::schema(*config, &talk),
         Parsed::Probe(config, talk) => commands::probe(*config, &talk),
+        Parsed::Runs(config) => commands::runs(&config),
         Parsed::Show(text) => {
             say(&mut io::stdout(), &text);
             ExitCode::SUCCESS

@@ -211,6 +211,10 @@ pub struct PageFault {
     pub received: Option<Received>,
     /// Whether a server (or the file system) gave an answer at all.
     pub answered: bool,
+    /// The status of the last answer, if there was one over HTTP.
+    pub http_status: Option<u16>,
+    /// Attempts that were made.
+    pub attempt_count: u32,
 }
 
 /// The trace that a failed page leaves: its head, and what identifies the whole.

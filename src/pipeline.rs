@@ -12,6 +12,7 @@ mod intake;
 mod life;
 mod probe;
 mod provenance;
+mod retried;
 mod saving;
 mod survey;
 mod ticket;
@@ -44,6 +45,7 @@ use asker::Asker;
 use chains::{Chains, OpenChain};
 use intake::Intake;
 use life::{Decoding, Line, PAGES_AHEAD_MAX, Step};
+use retried::Retried;
 use saving::{Earlier, Saving};
 use ticket::Ticket;
 use verdict::Tally;
@@ -227,7 +229,7 @@ impl Pipeline {
         kept: &mut Option<Saving>,
         listens: &AtomicBool,
     ) -> Result<()> {
-        let list = open_list(&self.config.input, report, &self.metrics).await?;
+        let list = open_list(&self.config.input, report).await?;
         let list_digest = list.digest().to_owned();
         let output = locked.insert(self.lock_output().await?);
         let InputConfig { urls_file, replay, .. } = &self.config.input;
@@ -235,14 +237,16 @@ impl Pipeline {
         for input in urls_file.iter().cloned().chain(raw_folder.map(|folder| index_of(folder))) {
             output.check_is_not_output(&input)?;
         }
-        let earlier = if self.can_be_resumed() {
-            let (saving, earlier) = Saving::open(&self.config, output, report, &list_digest)?;
-            *kept = Some(saving);
-            earlier
+        let (mut earlier, mut retried) = (None, None);
+        if self.can_be_resumed() {
+            let opened = Saving::open(&self.config, output, report, &list_digest)?;
+            let Some(opened) = opened else { return Ok(()) };
+            *kept = Some(opened.saving);
+            (earlier, retried) = (opened.earlier, opened.retried);
         } else {
             Saving::discard(output)?;
-            None
-        };
+        }
+        self.metrics.pages_listed.add(report.pages.listed);
         let remembers = kept.as_ref().is_some_and(Saving::remembers_answers);
         let (keeper, mut raw) = self.keep_raw(report, &list_digest)?.unzip();
         let spools = output.spools();
@@ -264,6 +268,9 @@ impl Pipeline {
         let mut tally = Tally::new(self.config.transform.rejects_raw);
         let mut requests = list.requests()?;
         let mut chains_begun = HashMap::new();
+        if let Some(Retried { pages, .. }) = retried {
+            requests = requests.only(pages);
+        }
         if let Some(Earlier { table: saved, rejects: saved_rejects, runs, counts, done, chains }) = earlier {
             table.resume(saved)?;
             rejects.resume(saved_rejects);
@@ -300,6 +307,11 @@ impl Pipeline {
         listens.store(false, Ordering::Relaxed);
         let verdict = written.and_then(|(asked, tally)| {
             report.pages.duplicate = asked.duplicate_count;
+            if asked.missing_count > 0 {
+                report.pages.listed -= asked.missing_count;
+                let missing = grouped(asked.missing_count);
+                report.hints.push(format!("{missing} of the pages that failed are not in the list any more"));
+            }
             if let Some(raw) = &mut raw {
                 raw.end(report.pages.listed, report.pages.failed, asked.duplicate_count)?;
             }
@@ -459,14 +471,13 @@ fn hint_at_limits(report: &mut Report) {
 
 /// Reads and checks the list: on a thread of its own, since standard input may stay silent for ever, and a signal must
 /// be heard then.
-async fn open_list(input: &InputConfig, report: &mut Report, metrics: &Metrics) -> Result<PageList> {
+async fn open_list(input: &InputConfig, report: &mut Report) -> Result<PageList> {
     let input = input.clone();
     let folder = input.replay.clone();
     let list = tokio::task::spawn_blocking(move || PageList::open(&input))
         .await
         .map_err(|error| Error::failed("could not read the list").because(error))??;
     report.pages.listed = list.listed();
-    metrics.pages_listed.add(list.listed());
     if let (Some(run), Some(folder)) = (list.kept_run(), folder) {
         tell_of_replay(report, run, &folder);
     }
@@ -607,6 +618,9 @@ impl Writer<'_> {
                 Err(fault) => {
                     intake.forget(sinks.output).await?;
                     fail_page(&mut tally, report, sinks, id, &shown, &fault)?;
+                    if let Some(saving) = &mut self.saving {
+                        saving.note_failed_page((id, key, &shown), &fault);
+                    }
                     chains.end();
                 }
             }

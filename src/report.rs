@@ -66,6 +66,9 @@ pub struct Report {
     /// What was there of a run that was stopped, if this one went on with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<ResumedReport>,
+    /// The run whose failed pages were asked for, if only those were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryReport>,
     /// Pages by outcome.
     pub pages: PageCounts,
     /// Records by outcome.
@@ -178,6 +181,17 @@ pub struct ReplayReport {
     /// When it began, RFC 3339 in UTC.
     pub started_at: String,
     /// Its pages that came whole.
+    pub pages: u64,
+}
+
+/// The run whose failed pages were asked for again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RetryReport {
+    /// Names the run.
+    pub run_id: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
+    /// Its pages that had failed.
     pub pages: u64,
 }
 
@@ -355,6 +369,9 @@ impl Report {
     fn write_headline(&self, out: &mut String) -> std::fmt::Result {
         let Self { records, bytes, .. } = self;
         let seconds = self.elapsed_ms as f64 / 1000.0;
+        if let (None, Some(RetryReport { pages: 0, run_id, started_at })) = (&self.error, &self.retry) {
+            return writeln!(out, "nothing to do: no page of run {run_id} of {started_at} failed");
+        }
         match (&self.error, self.outputs.first()) {
             (Some(_), _) => writeln!(out, "nothing published in {seconds:.2} s (exit {})", self.exit_code)?,
             (None, Some(path)) => writeln!(
@@ -423,6 +440,10 @@ impl Report {
             grouped(requests.sent),
             grouped(requests.retried)
         )?;
+        if let Some(RetryReport { run_id, started_at, pages }) = &self.retry {
+            let pages = grouped(*pages);
+            writeln!(out, "  retry    {pages} pages that failed in run {run_id} of {started_at}")?;
+        }
         if let Some(ReplayReport { dir, run_id, started_at, pages }) = &self.replay {
             let pages = grouped(*pages);
             writeln!(out, "  replay   {pages} pages of run {run_id} of {started_at}, from {dir}")?;

@@ -62,6 +62,10 @@ mod requests;
 mod resume;
 #[path = "cli/retry.rs"]
 mod retry;
+#[path = "cli/retry_failed.rs"]
+mod retry_failed;
+#[path = "cli/runs.rs"]
+mod runs;
 #[path = "cli/sample.rs"]
 mod sample;
 #[path = "cli/schema.rs"]

@@ -41,7 +41,8 @@ pub(crate) enum ProgressWhen {
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...\n       \
-                      etl [OPTIONS] --replay DIR --out PATH\n       etl schema [OPTIONS] --urls FILE\n       etl probe [OPTIONS] URL",
+                      etl [OPTIONS] --replay DIR --out PATH\n       etl schema [OPTIONS] --urls FILE\n       etl probe [OPTIONS] URL\n       \
+                      etl runs [--json] DIR [RUN]",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
                   --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
@@ -68,6 +69,9 @@ pub(super) enum Command {
     /// Look at one page, and say what it is and how it can be taken
     #[command(max_term_width = 100, override_usage = "etl probe [OPTIONS] URL")]
     Probe(Box<ProbeArgs>),
+    /// List the runs of a state folder, the newest first, or the failed pages of one of them
+    #[command(max_term_width = 100, override_usage = "etl runs [--json] DIR [RUN]")]
+    Runs(RunsArgs),
 }
 
 /// A run.
@@ -171,6 +175,11 @@ pub(super) struct StateArgs {
     #[arg(long)]
     pub(super) fresh: bool,
 
+    /// Ask for the pages alone that failed in the last complete run of --state, of the same list; --out takes another
+    /// name than then
+    #[arg(long, requires = "state", conflicts_with_all = ["fresh", "replay", "keep_raw"])]
+    pub(super) retry_failed: bool,
+
     /// How often what is done is made to last
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub(super) checkpoint: Duration,
@@ -246,6 +255,22 @@ pub(super) struct ProbeArgs {
     /// Query key whose value is hidden wherever a URL is shown, and header that is a secret; may be repeated
     #[arg(long, value_name = "NAME", help_heading = "Operations")]
     pub(super) redact: Vec<String>,
+}
+
+/// Options of `etl runs`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunsArgs {
+    /// State folder: that of --state, or the folder OUT.etl beside an output whose run was stopped
+    #[arg(value_name = "DIR")]
+    pub(super) folder: PathBuf,
+
+    /// The run whose failed pages are shown, with what each of them failed by
+    #[arg(value_name = "RUN")]
+    pub(super) run: Option<String>,
+
+    /// Print an array of runs, or one run with its failures, as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Which pages.

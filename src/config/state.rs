@@ -10,6 +10,8 @@ pub struct StateConfig {
     pub folder: Option<PathBuf>,
     /// Whether what an earlier run had done is thrown away.
     pub is_fresh: bool,
+    /// Whether only the pages are asked for that failed in the last complete run of the folder.
+    pub retries_failed: bool,
     /// How often what is done is made to last: a run that is killed loses as much.
     pub checkpoint: Duration,
     /// How old the work may be that is taken up: what was fetched yesterday must not mix with what is fetched today.
@@ -27,6 +29,7 @@ impl Default for StateConfig {
         Self {
             folder: None,
             is_fresh: false,
+            retries_failed: false,
             checkpoint: Duration::from_secs(30),
             resume_within: Duration::from_secs(12 * 60 * 60),
             lock_wait: None,

@@ -253,8 +253,9 @@ impl HttpClient {
         let answer = self.wait_for_answer(request, &leave, attempts);
         let response = attempts.deadline().within(answer).await??;
         attempts.waiting().enter(Phase::Moving);
-        attempts.note_answer();
-        self.metrics.count_status(response.status().as_u16());
+        let status = response.status().as_u16();
+        attempts.note_answer(Some(status));
+        self.metrics.count_status(status);
         let notice = notice(&response);
         if notice.sign == Some(Sign::Refusal) {
             self.metrics.requests_throttled.add(1);

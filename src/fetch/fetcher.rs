@@ -108,12 +108,12 @@ impl PageFetch<'_> {
         let (head, source) = match &self.request.location {
             Location::Http(url) => client.ask(url, &self.request.ask, &mut self.attempts).await?,
             Location::File(path) => {
-                self.attempts.note_answer();
+                self.attempts.note_answer(None);
                 let (head, file) = file::open(path, metrics).await?;
                 (head, Source::File(file))
             }
             Location::Kept(body) => {
-                self.attempts.note_answer();
+                self.attempts.note_answer(None);
                 let (head, file) = file::open_kept(body, metrics).await?;
                 (head, Source::File(file))
             }
@@ -126,6 +126,11 @@ impl PageFetch<'_> {
     /// Attempts so far.
     pub fn attempt_count(&self) -> u32 {
         self.attempts.count()
+    }
+
+    /// The status of the last answer, if there was one over HTTP.
+    pub fn http_status(&self) -> Option<u16> {
+        self.attempts.http_status()
     }
 
     /// Keeps a body as it came, if the fetcher does so and all of it has come.

@@ -113,6 +113,7 @@ impl UrlList {
             running_digest: RunningDigest::default(),
             current: None,
             seen: HashSet::new(),
+            only: None,
             done: HashSet::new(),
             ordinal: 0,
             duplicates: 0,
@@ -132,6 +133,8 @@ pub struct Requests {
     running_digest: RunningDigest,
     current: Option<Expanding>,
     seen: HashSet<PageKey>,
+    /// Pages that alone are asked for, and have not been found yet.
+    only: Option<HashSet<PageKey>>,
     /// Pages that an earlier run has done.
     done: HashSet<PageKey>,
     ordinal: u64,
@@ -151,6 +154,18 @@ impl Requests {
     /// How many URLs were left out so far because they came before.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
+    }
+
+    /// These pages alone, which keep their places. A URL that is listed twice is no duplicate then: it is not asked for.
+    #[must_use]
+    pub fn only(mut self, pages: HashSet<PageKey>) -> Self {
+        self.only = Some(pages);
+        self
+    }
+
+    /// How many of the pages that alone are asked for have not been found.
+    pub fn missing(&self) -> u64 {
+        self.only.as_ref().map_or(0, |pages| pages.len() as u64)
     }
 
     /// The same requests but for pages that are done, which keep their places.
@@ -199,12 +214,13 @@ impl Requests {
             let target = self.grammar.resolve(&text, is_argument).map_err(|_| self.lines.changed())?;
             let key = target.identity(&options, true);
             if !self.seen.insert(key) {
-                self.duplicates += 1;
+                self.duplicates += u64::from(self.only.is_none());
                 continue;
             }
             let id = PageId { ordinal: self.ordinal, line, page: 1 };
             self.ordinal += 1;
-            if self.done.contains(&key) {
+            let is_asked_for = self.only.as_mut().is_none_or(|pages| pages.remove(&key));
+            if !is_asked_for || self.done.contains(&key) {
                 continue;
             }
             let Target { location, shown } = target;

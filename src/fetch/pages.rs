@@ -86,6 +86,23 @@ impl PageRequests {
         }
     }
 
+    /// These pages of the requests alone: see [`Requests::only`].
+    #[must_use]
+    pub fn only(self, pages: HashSet<PageKey>) -> Self {
+        match self {
+            Self::Listed(requests) => Self::Listed(Box::new(requests.only(pages))),
+            Self::Kept(requests) => Self::Kept(requests),
+        }
+    }
+
+    /// How many of the pages that alone are asked for have not been found.
+    pub fn missing(&self) -> u64 {
+        match self {
+            Self::Listed(requests) => requests.missing(),
+            Self::Kept(_) => 0,
+        }
+    }
+
     /// The same requests but for pages that are done: see [`Requests::without`].
     #[must_use]
     pub fn without(self, done: HashSet<PageKey>) -> Self {

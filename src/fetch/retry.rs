@@ -114,6 +114,8 @@ pub(super) struct Attempts<'a> {
     count: u32,
     spent_count: u32,
     answered: bool,
+    /// Of the last answer.
+    http_status: Option<u16>,
     are_clocks_started: bool,
     /// Whether the attempt is one more, and has sent nothing yet.
     is_uncounted_retry: bool,
@@ -141,6 +143,7 @@ impl<'a> Attempts<'a> {
             count: 0,
             spent_count: 0,
             answered: false,
+            http_status: None,
             are_clocks_started: false,
             is_uncounted_retry: false,
             silence: None,
@@ -198,9 +201,15 @@ impl<'a> Attempts<'a> {
         silence_max.saturating_sub(self.silence.unwrap_or_default()).max(LATE_MIN.min(silence_max))
     }
 
-    /// Notes that a server, or the file system, gave an answer.
-    pub(super) fn note_answer(&mut self) {
+    /// Notes that a server, or the file system, which has no status, gave an answer.
+    pub(super) fn note_answer(&mut self, http_status: Option<u16>) {
         self.answered = true;
+        self.http_status = http_status;
+    }
+
+    /// The status of the last answer.
+    pub(super) fn http_status(&self) -> Option<u16> {
+        self.http_status
     }
 
     /// How long to wait until the next attempt begins.
@@ -277,7 +286,14 @@ impl<'a> Attempts<'a> {
             reason.push_str("; ");
             reason.push_str(limit);
         }
-        PageFault { reason, byte_offset: None, received: None, answered: self.answered }
+        PageFault {
+            reason,
+            byte_offset: None,
+            received: None,
+            answered: self.answered,
+            http_status: self.http_status,
+            attempt_count: self.count,
+        }
     }
 }
 
@@ -353,7 +369,7 @@ mod tests {
         let before = Instant::now();
         loop {
             attempts.begin();
-            attempts.note_answer();
+            attempts.note_answer(Some(503));
             match attempts.delay_before_next(&fault(again)) {
                 Ok(delay) => tokio::time::sleep(delay).await,
                 Err(end) => return (before.elapsed(), end),

@@ -206,7 +206,7 @@ fn rows_that_sqlite_finds_nothing_wrong_with_are_found_too() {
         let folder = folder();
         let path = folder.path().join(DB);
         fs::write(&path, &bytes).unwrap();
-        let database = Database::open(&path).unwrap();
+        let database = Database::open(&path, Duration::ZERO).unwrap();
         database.run(sql);
         database.close().unwrap();
         let found = check(&fs::read(&path).unwrap(), &expected, sql).expect(sql);
@@ -226,7 +226,7 @@ fn row_that_went_for_another_one_is_found() {
         ledger.close().unwrap();
     }
     let path = folder.path().join(DB);
-    let database = Database::open(&path).unwrap();
+    let database = Database::open(&path, Duration::ZERO).unwrap();
     let other = other.path().join(DB);
     database.run(&format!(
         "ATTACH '{}' AS other; DELETE FROM pages; INSERT INTO pages SELECT * FROM other.pages",
@@ -318,7 +318,7 @@ fn folder_in_the_place_of_the_file_is_named() {
 fn ledger_of_a_newer_version_is_told_from_a_damaged_one() {
     let folder = folder();
     open(&folder).close().unwrap();
-    let database = Database::open(&folder.path().join(DB)).unwrap();
+    let database = Database::open(&folder.path().join(DB), Duration::ZERO).unwrap();
     database.run("PRAGMA user_version = 2; CREATE TABLE news (x)");
     database.close().unwrap();
     let (line, path) = error_of(&folder);

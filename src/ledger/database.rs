@@ -48,9 +48,10 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens a file that is there. Changes nothing in it, but for what a killed process left in its log.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let opened = connect(path).and_then(|connection| {
+    /// Opens a file that is there. Changes nothing in it, but for what a killed process left in its log. Another process
+    /// that has it open is waited for so long.
+    pub(super) fn open(path: &Path, wait: Duration) -> Result<Self> {
+        let opened = connect(path, wait).and_then(|connection| {
             let log = companion(path, "-wal");
             let database = Self { connection, path: path.to_owned(), log, is_given_up: false };
             let settled = database.connection.execute_batch(SETTINGS).and_then(|()| {
@@ -71,7 +72,7 @@ impl Database {
         // Its log, if it gets one, has the same mode.
         let created = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
         created.map_err(|error| Error::storage("create", path, error))?;
-        let connection = connect(path)?;
+        let connection = connect(path, Duration::ZERO)?;
         // Nothing needs to survive half-built, so it is synced once, as a whole.
         let script = format!("PRAGMA synchronous = OFF; BEGIN; {script}; COMMIT; PRAGMA journal_mode = WAL");
         let built = connection.execute_batch(&script).map_err(|error| fault(path, "create", error));
@@ -237,12 +238,12 @@ pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn connect(path: &Path) -> Result<Connection> {
+fn connect(path: &Path, wait: Duration) -> Result<Connection> {
     // SQLite takes a path that begins with `file:` for a URI.
     let absolute = std::path::absolute(path).map_err(|error| Error::storage("open", path, error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(absolute, flags)
-        .and_then(|connection| connection.busy_timeout(Duration::ZERO).map(|()| connection));
+        .and_then(|connection| connection.busy_timeout(wait).map(|()| connection));
     connection.map_err(|error| fault(path, "open", error))
 }
 

@@ -290,7 +290,7 @@ fn ledger_that_is_in_use_is_locked() {
     drop(first);
     // A shell that only looks.
     let path = folder.path().join(DB);
-    let shell = Database::open(&path).unwrap();
+    let shell = Database::open(&path, Duration::ZERO).unwrap();
     shell.run("PRAGMA locking_mode = NORMAL; BEGIN; SELECT * FROM runs");
     let error = Ledger::open(folder.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked);
@@ -576,4 +576,24 @@ fn ledger_that_is_taken_away_leaves_nothing_that_the_next_one_could_read() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     Ledger::remove(folder.path()).unwrap();
     assert_eq!(open(&folder).runs().unwrap(), []);
+}
+
+#[test]
+fn run_waits_for_one_who_looks_and_one_who_looks_does_not_wait_for_a_run() {
+    let folder = folder();
+    assert!(Ledger::find(folder.path()).unwrap().is_none());
+    open(&folder).close().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let looked_at = Ledger::find(folder.path()).unwrap().unwrap();
+    let (sender, opened) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender.send(Ledger::open(folder.path())).unwrap());
+        assert!(opened.recv_timeout(Duration::from_millis(100)).is_err(), "it waits");
+        looked_at.close().unwrap();
+        let running = opened.recv().unwrap().unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(Ledger::find(folder.path()).unwrap_err().kind(), ErrorKind::Locked);
+        assert!(begun.elapsed() < LOOK_TIME_MAX);
+        running.close().unwrap();
+    });
 }

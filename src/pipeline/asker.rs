@@ -38,6 +38,8 @@ pub(super) struct Asker<'a> {
 pub(super) struct Asked {
     /// URLs that were listed before.
     pub(super) duplicate_count: u64,
+    /// Pages that were to be asked for, and that the list does not have.
+    pub(super) missing_count: u64,
 }
 
 /// The writer stopped; its error is the one to report.
@@ -83,7 +85,9 @@ impl<'a> Asker<'a> {
         put_off: mpsc::UnboundedReceiver<QueuedPage>,
     ) -> Result<Asked> {
         match self.ask(&mut requests, turns, put_off).await? {
-            Ok(()) | Err(Stopped) => Ok(Asked { duplicate_count: requests.duplicates() }),
+            Ok(()) | Err(Stopped) => {
+                Ok(Asked { duplicate_count: requests.duplicates(), missing_count: requests.missing() })
+            }
         }
     }
 

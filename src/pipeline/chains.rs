@@ -237,5 +237,12 @@ impl Chains {
 }
 
 fn broken(reason: String) -> PageFault {
-    PageFault { reason, byte_offset: None, received: None, answered: true }
+    PageFault {
+        reason,
+        byte_offset: None,
+        received: None,
+        answered: true,
+        http_status: None,
+        attempt_count: 0,
+    }
 }

@@ -122,7 +122,8 @@ impl Intake {
             None => Ok(std::mem::take(&mut self.outlook).end(ended, None)),
             Some(Verdict::Page(fault)) => {
                 let received = fault.received.or_else(|| ended.trace.take().map(RunningTrace::finish));
-                let fault = PageFault { received, ..fault };
+                let Ended { http_status, attempt_count, .. } = ended;
+                let fault = PageFault { received, http_status, attempt_count, ..fault };
                 Ok(std::mem::take(&mut self.outlook).end(ended, Some(fault)))
             }
             Some(Verdict::Run(error)) => Err(error),

@@ -66,6 +66,8 @@ pub(super) struct Ended {
     pub(super) kept: Option<Box<KeptPage>>,
     /// What its answer said, where that is of interest.
     pub(super) notes: Option<Box<AnswerNotes>>,
+    /// The status of the last answer, if it came over HTTP.
+    pub(super) http_status: Option<u16>,
     pub(super) attempt_count: u32,
     /// Bytes of its body, decompressed.
     pub(super) body_bytes: u64,
@@ -345,7 +347,9 @@ impl Line {
                 let (link, answered_url) = body.next_page();
                 let notes = self.notes_answers.then(|| Box::new(body.notes().clone()));
                 let (attempt_count, body_bytes) = (fetch.attempt_count(), body.body_bytes());
-                let ended = Ended { trace, link, answered_url, kept, notes, attempt_count, body_bytes };
+                let http_status = fetch.http_status();
+                let ended =
+                    Ended { trace, link, answered_url, kept, notes, http_status, attempt_count, body_bytes };
                 Ok(Ok((ended, reservation)))
             }
             Err(FetchError::Run(error)) => Err(error),

@@ -96,7 +96,8 @@ impl Prober {
     async fn probe(&self) -> Result<Probed> {
         let SurveyConfig { input, http, transform, resources, .. } = &self.config;
         let mut report = begun_report(transform);
-        let list = open_list(input, &mut report, &self.metrics).await?;
+        let list = open_list(input, &mut report).await?;
+        self.metrics.pages_listed.add(list.listed());
         let request = list.requests()?.next().transpose()?;
         let request = request.ok_or_else(|| Error::usage("expected a URL to look at, got none"))?;
         let pool = CpuPool::new(resources.thread_count)?;

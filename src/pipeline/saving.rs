@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Sinks;
+use super::retried::{Retried, nothing_to_retry};
 use super::verdict::Tally;
 use crate::calendar::{now_rfc3339, time_since};
 use crate::config::{Config, StateConfig};
@@ -18,12 +19,12 @@ use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Redaction, remember};
 use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart};
-use crate::model::{PageEnd, PageId, PageKey};
+use crate::model::{PageEnd, PageFault, PageId, PageKey};
 use crate::report::{RecordCounts, Report, ResumedReport, Status};
 use crate::sink::{LocalOutput, StateFolder, name_of};
 use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
 
-/// Pages that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
+/// Pages, done or failed, that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
 const PAGES_MAX: usize = 20_000;
 
 /// What a run keeps.
@@ -41,7 +42,19 @@ pub(super) struct Saving {
     listed: u64,
     /// Pages that are written and not kept yet.
     pages: Vec<PageRow>,
+    /// Pages that failed, and are not kept yet.
+    failed_pages: Vec<PageRow>,
     saved_at: Instant,
+}
+
+/// A run that begins.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) saving: Saving,
+    /// What there is of the work.
+    pub(super) earlier: Option<Earlier>,
+    /// The pages that alone are asked for.
+    pub(super) retried: Option<Retried>,
 }
 
 /// What an earlier run had done.
@@ -86,7 +99,7 @@ struct OrderNotes {
 }
 
 impl Saving {
-    /// Looks for what an earlier run had done, and begins.
+    /// Looks for what an earlier run had done, and begins; none if there is nothing to do, since no page had failed.
     ///
     /// # Errors
     /// The state folder can't be used, or what is in it is damaged.
@@ -95,8 +108,13 @@ impl Saving {
         output: &LocalOutput,
         report: &mut Report,
         list_sha256: &str,
-    ) -> Result<(Self, Option<Earlier>)> {
+    ) -> Result<Option<Opened>> {
         let state = &config.state;
+        if let Some(folder) = state.folder.as_deref().filter(|_| state.retries_failed) {
+            // It is not made, only to have nothing in it.
+            let is_there = folder.is_dir() && Ledger::is_in(folder)?;
+            is_there.then_some(()).ok_or_else(nothing_to_retry)?;
+        }
         let folder = StateFolder::open(output, state.folder.as_deref())?;
         let start = RunStart {
             run_id: report.run_id.clone(),
@@ -115,13 +133,31 @@ impl Saving {
             has_chains: config.http.pagination.is_on(),
             listed: report.pages.listed,
             pages: Vec::new(),
+            failed_pages: Vec::new(),
             saved_at: Instant::now(),
         };
         if state.is_fresh {
             remove(&mut saving.folder)?;
         }
-        let earlier = if saving.folder.is_there() { saving.take_up(report)? } else { None };
-        Ok((saving, earlier))
+        if !saving.folder.is_there() {
+            return Ok(Some(Opened { saving, earlier: None, retried: None }));
+        }
+        let ledger = Ledger::open(saving.folder.path())?;
+        let retried = state.retries_failed.then(|| Retried::find(&ledger, output)).transpose()?;
+        if let Some(Retried { run, .. }) = &retried {
+            report.pages.listed = run.pages;
+            saving.listed = run.pages;
+            report.retry = Some(run.clone());
+            if run.pages == 0 {
+                report.status = Status::NothingNew;
+                return ledger.close().map(|()| None);
+            }
+            // What is done of these pages is nothing that a run of all pages could go on with.
+            let options = format!("{} of those that failed in {}", saving.start.options_sha256, run.run_id);
+            saving.start.options_sha256 = sha256_hex(options.as_bytes());
+        }
+        let earlier = saving.take_up(ledger, report)?;
+        Ok(Some(Opened { saving, earlier, retried }))
     }
 
     /// Throws away what an earlier run on this output had done.
@@ -137,15 +173,15 @@ impl Saving {
         self.folder.is_named()
     }
 
-    fn take_up(&mut self, report: &mut Report) -> Result<Option<Earlier>> {
-        let mut ledger = Ledger::open(self.folder.path())?;
+    fn take_up(&mut self, mut ledger: Ledger, report: &mut Report) -> Result<Option<Earlier>> {
         let Some(run) = ledger.unfinished_run().cloned() else {
             self.folder.sweep(&HashSet::new())?;
             ledger.begin_run(self.start.clone())?;
             self.ledger = Some(ledger);
             return Ok(None);
         };
-        if let Some(reason) = self.why_afresh(&run) {
+        if let Some(reason) = self.why_other(&run).or_else(|| self.why_over(&run)) {
+            self.check_may_be_thrown_away(&run, &ledger)?;
             report.hints.push(format!("what run {} had done is not used: {reason}", run.start.run_id));
             ledger.start_afresh()?;
             self.folder.sweep(&HashSet::new())?;
@@ -208,15 +244,33 @@ impl Saving {
         Error::new(ErrorKind::Storage, message).because(error)
     }
 
-    /// Why the work of an unfinished run is not taken up.
-    fn why_afresh(&self, run: &RunRow) -> Option<String> {
+    /// Refuses to lose what another run has done that could still be gone on with, for the sake of pages that failed.
+    fn check_may_be_thrown_away(&self, run: &RunRow, ledger: &Ledger) -> Result<()> {
+        let is_of_use = self.why_over(run).is_none() && ledger.done_pages().next().is_some();
+        if !(self.config.retries_failed && is_of_use) {
+            return Ok(());
+        }
+        let id = &run.start.run_id;
+        Err(Error::usage(format!(
+            "--retry-failed: expected the last run to have come to its end, got run {id}, which was stopped and has \
+             pages that are done; run its own command again first"
+        )))
+    }
+
+    /// Why an unfinished run is not the one that this one could go on with.
+    fn why_other(&self, run: &RunRow) -> Option<String> {
         let (theirs, ours) = (&run.start, &self.start);
         if theirs.list_sha256 != ours.list_sha256 {
             return Some("the list is another one now".to_owned());
         }
         if (&theirs.options_sha256, &theirs.version) != (&ours.options_sha256, &ours.version) {
-            return Some("options that shape the rows are others now".to_owned());
+            return Some("options that shape the rows, or --retry-failed, are others now".to_owned());
         }
+        None
+    }
+
+    /// Why nothing goes on with an unfinished run any more.
+    fn why_over(&self, run: &RunRow) -> Option<String> {
         let age = time_since(&run.work_started_at);
         let oldest = self.config.resume_within;
         if age.is_none_or(|age| age > oldest) {
@@ -264,9 +318,32 @@ impl Saving {
         });
     }
 
+    /// Notes a page that failed for good: it is told of, and asked for again by the next run.
+    pub(super) fn note_failed_page(&mut self, (id, key, shown): (PageId, PageKey, &str), fault: &PageFault) {
+        self.failed_pages.push(PageRow {
+            place: id.place(),
+            line: id.line,
+            url_key: key,
+            url: shown.to_owned(),
+            state: PageState::Failed,
+            part: None,
+            attempts: fault.attempt_count,
+            http_status: fault.http_status,
+            body_bytes: fault.received.as_ref().map_or(0, |received| received.size),
+            record_count: 0,
+            reject_count: 0,
+            etag: None,
+            last_modified: None,
+            content_sha256: None,
+            error: Some(fault.reason.clone()),
+            chain: None,
+        });
+    }
+
     /// Whether what is written is to be kept now.
     pub(super) fn is_due(&self) -> bool {
-        self.saved_at.elapsed() >= self.config.checkpoint || self.pages.len() >= PAGES_MAX
+        self.saved_at.elapsed() >= self.config.checkpoint
+            || self.pages.len().max(self.failed_pages.len()) >= PAGES_MAX
     }
 
     /// Keeps what is written.
@@ -276,13 +353,13 @@ impl Saving {
     pub(super) async fn save(&mut self, sinks: &mut Sinks<'_>, report: &Report, tally: &Tally) -> Result<()> {
         self.saved_at = Instant::now();
         if self.pages.is_empty() {
-            return Ok(());
+            return self.save_failed_pages();
         }
         self.folder.make()?;
         let folder = &mut self.folder;
         let table = sinks.table.save(sinks.output, |part| folder.keep_part(part)).await?;
         // Rows that wait for the first column can't be kept, nor what comes behind them.
-        let Some(SavedTable { parts, shapes }) = table else { return Ok(()) };
+        let Some(SavedTable { parts, shapes }) = table else { return self.save_failed_pages() };
         let rejects = sinks.rejects.save(|rejects| folder.keep_rejects(rejects))?;
         folder.sync()?;
         let order =
@@ -291,9 +368,26 @@ impl Saving {
         rows.push(self.row(None, 0, rejects.map(file_of), &PartNotes { columns: None, order: Some(order) }));
         let pages = std::mem::take(&mut self.pages);
         self.ledger()?.commit_parts(&rows, &pages)?;
+        self.save_failed_pages()?;
         tracing::info!(pages = pages.len(), folder = %self.folder.path().display(), "kept what is done");
         self.saved_at = Instant::now();
         Ok(())
+    }
+
+    /// Tells the ledger, if there is one, which pages have failed. Where there is none, no page is done that the next run
+    /// could go on with, and it asks for all of them.
+    fn save_failed_pages(&mut self) -> Result<()> {
+        let pages = std::mem::take(&mut self.failed_pages);
+        match &mut self.ledger {
+            Some(ledger) if !pages.is_empty() => ledger.record_failed(&pages),
+            Some(_) => Ok(()),
+            None => {
+                self.failed_pages = pages;
+                // One less than makes the next look due.
+                self.failed_pages.truncate(PAGES_MAX - 1);
+                Ok(())
+            }
+        }
     }
 
     fn row_of(&mut self, part: SavedPart) -> PartRow {
@@ -338,7 +432,12 @@ impl Saving {
     pub(super) fn end(mut self, report: &Report) -> Result<()> {
         let is_left = matches!(report.status, Status::Interrupted)
             || report.exit_code == ErrorKind::Storage.exit_code();
+        self.save_failed_pages()?;
         if let Some(ledger) = &mut self.ledger {
+            if matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial) {
+                // What was written since the last time is published, and needs no part any more.
+                ledger.commit_parts(&[], &self.pages)?;
+            }
             ledger.end_run(RunEnd {
                 ended_at: now_rfc3339(),
                 status: report.status,

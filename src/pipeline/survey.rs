@@ -65,7 +65,8 @@ impl Surveyor {
 
     async fn survey(&self, report: &mut Report) -> Result<Survey> {
         let SurveyConfig { input, http, transform, resources, .. } = &self.config;
-        let list = open_list(input, report, &self.metrics).await?;
+        let list = open_list(input, report).await?;
+        self.metrics.pages_listed.add(list.listed());
         let spools = Spools::in_folder(&std::env::temp_dir(), &format!("etl-{}", report.run_id));
         let metrics = Arc::clone(&self.metrics);
         let line =

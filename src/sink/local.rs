@@ -119,13 +119,18 @@ impl LocalOutput {
     /// # Errors
     /// It is one of both ([`ErrorKind::Usage`]).
     pub fn check_is_not_output(&self, input: &Path) -> Result<()> {
-        match fs::canonicalize(input) {
-            Ok(found) if found == self.target || found == self.rejects => Err(Error::usage(format!(
+        if self.replaces(input) {
+            return Err(Error::usage(format!(
                 "{} is read and would be replaced; give --out or --rejects another name",
                 input.display()
-            ))),
-            _ => Ok(()),
+            )));
         }
+        Ok(())
+    }
+
+    /// Whether this is a file that will be replaced or removed.
+    pub fn replaces(&self, path: &Path) -> bool {
+        fs::canonicalize(path).is_ok_and(|found| found == self.target || found == self.rejects)
     }
 
     /// Where bytes that do not fit the memory are put.

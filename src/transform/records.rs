@@ -72,6 +72,8 @@ impl ChunkFault {
             byte_offset: Some(self.byte_offset),
             received: self.received,
             answered: true,
+            http_status: None,
+            attempt_count: 0,
         }
     }
 }
