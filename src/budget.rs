@@ -61,6 +61,16 @@ impl ByteBudget {
         Reservation { budget: self.clone(), ordinal, shared: permit, lane: None, most_units: 0 }
     }
 
+    /// What the page with this ordinal will usually need, or nothing where that is not there: for one that holds bytes of
+    /// the budget already, and must not wait for itself.
+    pub fn reserve_at_once(&self, ordinal: u64) -> Reservation {
+        let wanted = self.usual_units.load(Ordering::Relaxed);
+        let nothing = || Arc::clone(&self.shared).try_acquire_many_owned(0);
+        let permit = Arc::clone(&self.shared).try_acquire_many_owned(wanted).or_else(|_| nothing());
+        let shared = permit.expect("nothing can always be had");
+        Reservation { budget: self.clone(), ordinal, shared, lane: None, most_units: 0 }
+    }
+
     /// Takes `bytes` of the shared half, if it has them, for what need not be in memory.
     pub fn try_take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.shared).try_acquire_many_owned(units(bytes)).ok()

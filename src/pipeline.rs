@@ -105,9 +105,10 @@ struct Stopping {
 }
 
 impl Stopping {
-    /// By the signal, or after so long.
-    fn new(signal: StopSignal, deadline: Option<Duration>) -> Self {
-        Self { signal, deadline: deadline.map(|deadline| tokio::time::Instant::now() + deadline) }
+    /// By the signal, or so long after the run began.
+    fn new(signal: StopSignal, started: Instant, deadline: Option<Duration>) -> Self {
+        let deadline = deadline.map(|deadline| tokio::time::Instant::from_std(started) + deadline);
+        Self { signal, deadline }
     }
 
     async fn stopped(&mut self) -> ErrorKind {
@@ -207,7 +208,7 @@ impl Pipeline {
         let mut saving = None;
         // The lock is held until all is told.
         let mut output = None;
-        let outcome = self.run_line(report, &mut output, &mut saving, listens).await;
+        let outcome = self.run_line(report, started, &mut output, &mut saving, listens).await;
         listens.store(false, Ordering::Relaxed);
         if let Err(error) = &outcome {
             report.fail(error);
@@ -225,12 +226,13 @@ impl Pipeline {
     async fn run_line(
         &mut self,
         report: &mut Report,
+        started: Instant,
         locked: &mut Option<LocalOutput>,
         kept: &mut Option<Saving>,
         listens: &AtomicBool,
     ) -> Result<()> {
         let list = open_list(&self.config.input, report).await?;
-        let list_digest = list.digest().to_owned();
+        let (list_digest, key_digest) = (list.digest().to_owned(), list.key_digest().to_owned());
         let output = locked.insert(self.lock_output().await?);
         let InputConfig { urls_file, replay, .. } = &self.config.input;
         let raw_folder = replay.as_ref().or(self.config.output.keep_raw.as_ref());
@@ -239,7 +241,7 @@ impl Pipeline {
         }
         let (mut earlier, mut retried) = (None, None);
         if self.can_be_resumed() {
-            let opened = Saving::open(&self.config, output, report, &list_digest)?;
+            let opened = Saving::open(&self.config, output, report, (&list_digest, &key_digest))?;
             let Some(opened) = opened else { return Ok(()) };
             *kept = Some(opened.saving);
             (earlier, retried) = (opened.earlier, opened.retried);
@@ -294,14 +296,14 @@ impl Pipeline {
             order: &mut order,
         };
         let (chains, turns) = Chains::new(&self.config.http.pagination);
-        let asker = Asker::new(&line, &self.config.http, sender)
+        let asker = Asker::new(&line, &self.config.http, sender, pages_put_off)
             .at_most(self.config.state.pages_max)
             .behind(chains_begun);
-        let stopping = Stopping::new(self.stop.clone(), self.config.state.deadline);
+        let stopping = Stopping::new(self.stop.clone(), started, self.config.state.deadline);
         let writer = Writer { line: &line, metrics: &self.metrics, sinks, saving: kept.as_mut(), stopping };
         listens.store(writer.saving.is_some(), Ordering::Relaxed);
         let written = tokio::try_join!(
-            asker.ask_for_all(requests, turns, pages_put_off),
+            asker.ask_for_all(requests, turns),
             writer.write_pages((receiver, put_off), chains, report, tally),
         );
         listens.store(false, Ordering::Relaxed);
@@ -622,6 +624,7 @@ impl Writer<'_> {
                         saving.note_failed_page((id, key, &shown), &fault);
                     }
                     chains.end();
+                    line.page_failed();
                 }
             }
             line.page_done();

@@ -104,8 +104,10 @@ struct Line {
     quiet_since: Option<Instant>,
     latencies: Latencies,
     answer_count: u64,
-    /// Pages in vain asked for again, until one is answered.
+    /// Pages in vain asked for again, since when, and whether one was answered.
     silent_again_count: u32,
+    silent_again_since: Option<Instant>,
+    has_answered_again: bool,
     given_up: Option<GivenUp>,
     /// Until when forgetting this host could do harm.
     busy_until: Instant,
@@ -254,15 +256,22 @@ impl Leave {
         line.answer_count > self.answer_count && !is_quiet
     }
 
-    /// Whether pages of this host that are asked for again stay without an answer.
+    /// Whether no page of this host that was asked for again ever had an answer, though several before this one were given
+    /// their whole time.
     pub(super) fn is_again_in_vain(&self) -> bool {
-        self.host.line().silent_again_count >= SILENT_AGAIN_MIN
+        let line = self.host.line();
+        let is_after = line.silent_again_since.is_some_and(|since| self.sent_at >= since);
+        is_after && !line.has_answered_again && line.silent_again_count >= SILENT_AGAIN_MIN
     }
 
     /// Takes account of a page that was asked for again after it had been given up for now.
     pub(super) fn ended_again(&self, is_answered: bool) {
         let mut line = self.host.line();
-        line.silent_again_count = if is_answered { 0 } else { line.silent_again_count + 1 };
+        line.has_answered_again |= is_answered;
+        if !is_answered {
+            line.silent_again_count += 1;
+            line.silent_again_since.get_or_insert_with(Instant::now);
+        }
     }
 }
 
@@ -333,6 +342,8 @@ impl Line {
             latencies: Latencies::default(),
             answer_count: 0,
             silent_again_count: 0,
+            silent_again_since: None,
+            has_answered_again: false,
             given_up: None,
             busy_until: Instant::now(),
         }

@@ -29,6 +29,7 @@ pub struct UrlList {
     grammar: Grammar,
     listed: u64,
     digest: String,
+    key_digest: String,
 }
 
 impl UrlList {
@@ -72,11 +73,19 @@ impl UrlList {
         let mut lines = Lines::new(name, source, &config.urls);
         let mut listed = 0_u64;
         let mut digest = RunningDigest::default();
+        let mut key_digest = RunningDigest::default();
+        for folder in [&grammar.list_folder, &grammar.working_folder] {
+            key_digest.update(folder.as_os_str().as_encoded_bytes());
+            key_digest.update(b"\n");
+        }
         while let Some(line) = lines.next()? {
             let (template, options) =
                 grammar.check(&line).map_err(|fault| line.usage_error(lines.name(), &fault))?;
             listed = listed.saturating_add(template.count());
             add_to_digest(&mut digest, &template, &options, &grammar.redaction);
+            key_digest.update(template.canonical().as_bytes());
+            add_options(&mut key_digest, &options, |_| true);
+            key_digest.update(b"\n");
         }
         if listed == 0 {
             return Err(Error::usage(match &config.urls_file {
@@ -86,7 +95,7 @@ impl UrlList {
                 }
             }));
         }
-        Ok(Self { lines, grammar, listed, digest: digest.finish_hex() })
+        Ok(Self { lines, grammar, listed, digest: digest.finish_hex(), key_digest: key_digest.finish_hex() })
     }
 
     /// How many URLs the list stands for, repeated ones included.
@@ -98,6 +107,12 @@ impl UrlList {
     /// left out. The same list gives the same digest wherever it stands and however its lines end.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// What identifies its pages as [`PageRequest::key`] does, folders of relative paths and values of secret headers
+    /// included.
+    pub fn key_digest(&self) -> &str {
+        &self.key_digest
     }
 
     /// The requests, in the order of the list, each URL once.

@@ -47,6 +47,14 @@ impl PageList {
         }
     }
 
+    /// What identifies the keys of its pages; nothing where they were kept.
+    pub fn key_digest(&self) -> &str {
+        match self {
+            Self::Listed(list) => list.key_digest(),
+            Self::Kept(_) => "",
+        }
+    }
+
     /// The run whose pages they are, if they were kept.
     pub fn kept_run(&self) -> Option<&KeptRun> {
         match self {

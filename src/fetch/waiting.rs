@@ -19,6 +19,8 @@ pub struct Waiting {
     phase: Mutex<Phase>,
     /// Whether it was given up for now once.
     is_last: AtomicBool,
+    /// Whether the writer waits for it, for what it does now.
+    is_urged: AtomicBool,
     urged: Notify,
 }
 
@@ -40,7 +42,13 @@ pub(super) enum Phase {
 impl Waiting {
     /// That of a page which is asked for after `turn` others.
     pub fn new(turn: u64) -> Self {
-        Self { turn, phase: Mutex::new(Phase::Moving), is_last: AtomicBool::new(false), urged: Notify::new() }
+        Self {
+            turn,
+            phase: Mutex::new(Phase::Moving),
+            is_last: AtomicBool::new(false),
+            is_urged: AtomicBool::new(false),
+            urged: Notify::new(),
+        }
     }
 
     /// Whether it must wait so long that others should go first.
@@ -57,11 +65,15 @@ impl Waiting {
 
     /// Says that the writer waits for this page, and for no other.
     pub fn urge(&self) {
+        self.is_urged.store(true, Ordering::Release);
         self.urged.notify_one();
     }
 
     pub(super) async fn urged(&self) {
-        self.urged.notified().await;
+        // A call from before may be kept.
+        while !self.is_urged.load(Ordering::Acquire) {
+            self.urged.notified().await;
+        }
     }
 
     /// By which it stands in lines.
@@ -73,6 +85,7 @@ impl Waiting {
         if matches!(phase, Phase::GivenUpForNow) {
             self.is_last.store(true, Ordering::Relaxed);
         }
+        self.is_urged.store(false, Ordering::Release);
         *self.phase() = phase;
     }
 

@@ -30,7 +30,8 @@ pub(super) struct Asker<'a> {
     left_count: u64,
     /// What the pages of chains said that an earlier run began, by the positions of their URLs in the list.
     begun: HashMap<u64, Vec<Vec<u8>>>,
-    /// Pages that are not in the line, until they have an answer.
+    /// Pages that the writer puts off, and those that are, until they have an answer.
+    pages_put_off: mpsc::UnboundedReceiver<QueuedPage>,
     put_off: JoinSet<QueuedPage>,
 }
 
@@ -52,7 +53,12 @@ impl<T> From<SendError<T>> for Stopped {
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(line: &'a Arc<Line>, http: &'a HttpConfig, queue: mpsc::Sender<QueuedPage>) -> Self {
+    pub(super) fn new(
+        line: &'a Arc<Line>,
+        http: &'a HttpConfig,
+        queue: mpsc::Sender<QueuedPage>,
+        pages_put_off: mpsc::UnboundedReceiver<QueuedPage>,
+    ) -> Self {
         Self {
             line,
             pagination: &http.pagination,
@@ -60,6 +66,7 @@ impl<'a> Asker<'a> {
             turn_count: 0,
             left_count: u64::MAX,
             begun: HashMap::new(),
+            pages_put_off,
             put_off: JoinSet::new(),
         }
     }
@@ -82,9 +89,8 @@ impl<'a> Asker<'a> {
         mut self,
         mut requests: PageRequests,
         turns: mpsc::UnboundedReceiver<Turn>,
-        put_off: mpsc::UnboundedReceiver<QueuedPage>,
     ) -> Result<Asked> {
-        match self.ask(&mut requests, turns, put_off).await? {
+        match self.ask(&mut requests, turns).await? {
             Ok(()) | Err(Stopped) => {
                 Ok(Asked { duplicate_count: requests.duplicates(), missing_count: requests.missing() })
             }
@@ -95,7 +101,6 @@ impl<'a> Asker<'a> {
         &mut self,
         requests: &mut PageRequests,
         mut turns: mpsc::UnboundedReceiver<Turn>,
-        mut put_off: mpsc::UnboundedReceiver<QueuedPage>,
     ) -> Result<Result<(), Stopped>> {
         let mut begun = Vec::new();
         for request in requests.by_ref() {
@@ -104,13 +109,8 @@ impl<'a> Asker<'a> {
                 begun.push((request, said));
                 continue;
             }
-            while let Ok(page) = put_off.try_recv() {
-                self.wait_beside(page);
-            }
-            while let Some(page) = self.put_off.try_join_next() {
-                if let Err(stopped) = self.let_in(page.map_err(task_stopped)?).await {
-                    return Ok(Err(stopped));
-                }
+            if self.left_count == 0 {
+                self.left_count = self.one_may_be_asked_for_instead().await;
             }
             if self.left_count == 0 {
                 self.line.cut_short();
@@ -134,7 +134,7 @@ impl<'a> Asker<'a> {
                     Turn::Next(next) => self.follow(requests, *next).await,
                     Turn::End => Ok(()),
                 },
-                Some(page) = put_off.recv() => {
+                Some(page) = self.pages_put_off.recv() => {
                     self.wait_beside(page);
                     Ok(())
                 }
@@ -224,18 +224,41 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// How many pages may be asked for instead of those that failed, once some have or all are done.
+    async fn one_may_be_asked_for_instead(&mut self) -> u64 {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.queue.closed() => return 0,
+                Some(page) = self.pages_put_off.recv() => self.wait_beside(page),
+                Some(page) = self.put_off.join_next() => {
+                    let Ok(page) = page else { return 0 };
+                    if self.let_in(page).await.is_err() {
+                        return 0;
+                    }
+                }
+                failed_count = self.line.failures() => return failed_count,
+            }
+        }
+    }
+
     /// Starts the task of a page.
     async fn begin(&mut self, request: PageRequest, chain: Option<OpenChain>) -> Result<(), Stopped> {
-        let turn = self.next_turn();
-        let ticket = tokio::select! {
-            biased;
-            () = self.queue.closed() => return Err(Stopped),
-            // What it reserves is had in page order: whatever this page waits for, all earlier pages have theirs and go
-            // on, so they are written and give theirs back.
-            ticket = async {
-                self.line.go_ahead().await;
-                self.line.ticket(turn).await
-            } => Arc::new(ticket),
+        let (turn, ticket) = loop {
+            let turn = self.next_turn();
+            tokio::select! {
+                biased;
+                () = self.queue.closed() => return Err(Stopped),
+                // What these have received may be all that there is to reserve.
+                Some(page) = self.pages_put_off.recv() => self.wait_beside(page),
+                Some(page) = self.put_off.join_next() => self.let_in(page.map_err(|_| Stopped)?).await?,
+                // What it reserves is had in page order: whatever this page waits for, all earlier pages have theirs and
+                // go on, so they are written and give theirs back.
+                ticket = async {
+                    self.line.go_ahead().await;
+                    self.line.ticket(turn).await
+                } => break (turn, Arc::new(ticket)),
+            }
         };
         let (sender, steps) = mpsc::channel(self.line.steps_max());
         let (id, key, shown) = (request.id, request.key, Arc::clone(&request.shown));
@@ -260,7 +283,7 @@ impl<'a> Asker<'a> {
 
     async fn let_in(&mut self, mut page: QueuedPage) -> Result<(), Stopped> {
         page.turn = self.next_turn();
-        self.line.let_in(page.turn, &page.ticket).await;
+        self.line.let_in(page.turn, &page.ticket);
         Ok(self.queue.send(page).await?)
     }
 

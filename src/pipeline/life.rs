@@ -103,6 +103,8 @@ pub(super) struct Line {
     ended_count: AtomicU64,
     /// Called when the line moved: more pages may be asked for, or all are done.
     moved: Notify,
+    /// Pages that failed since the asker looked.
+    failed_count: AtomicU64,
     /// Whether not all pages are asked for.
     is_cut_short: AtomicBool,
     /// Whether pages are told apart by what they hold, since they may be turned in vain, or are remembered.
@@ -155,6 +157,7 @@ impl Line {
             put_off_count: AtomicU64::new(0),
             ended_count: AtomicU64::new(0),
             moved: Notify::new(),
+            failed_count: AtomicU64::new(0),
             is_cut_short: AtomicBool::new(false),
             digests_pages: http.pagination.is_on(),
             notes_answers: false,
@@ -204,7 +207,8 @@ impl Line {
         // Those that came tell how large pages are, and how many may be on their way.
         let ended_count = self.ended_count.load(Ordering::Relaxed);
         let waiting_count = ended_count.saturating_sub(self.metrics.pages_done.get());
-        let ahead_bytes = self.metrics.body_bytes.get() / ended_count.max(1) * ahead_count;
+        let percent = 100 + self.column_percent.load(Ordering::Relaxed);
+        let ahead_bytes = self.metrics.body_bytes.get() / ended_count.max(1) * ahead_count * percent / 100;
         ahead_bytes < AHEAD_BYTES_MAX
             && ahead_count < PAGES_AHEAD_MAX as u64
             && ahead_count.saturating_sub(waiting_count) < PAGES_AHEAD_MIN + ended_count
@@ -212,15 +216,16 @@ impl Line {
 
     /// A place in the line, behind all others. Called with rising turns.
     pub(super) async fn ticket(&self, turn: u64) -> Ticket {
+        let reservation = self.budget.reserve(turn).await;
         self.ahead_count.fetch_add(1, Ordering::Relaxed);
-        Ticket::new(turn, self.budget.reserve(turn).await, Arc::clone(&self.inside_count))
+        Ticket::new(turn, reservation, Arc::clone(&self.inside_count))
     }
 
     /// Lets a page that was put off into the line again, behind all others.
-    pub(super) async fn let_in(&self, turn: u64, ticket: &Ticket) {
+    pub(super) fn let_in(&self, turn: u64, ticket: &Ticket) {
         self.ahead_count.fetch_add(1, Ordering::Relaxed);
         self.put_off_count.fetch_sub(1, Ordering::Relaxed);
-        ticket.let_in(self.budget.reserve(turn).await);
+        ticket.let_in(self.budget.reserve_at_once(turn));
     }
 
     /// Puts off the page that the writer waits for, if it must wait long, others need not, and it `may_be_put_off`;
@@ -255,6 +260,23 @@ impl Line {
         self.moved.notify_one();
     }
 
+    /// Says that a page failed: another one may be done instead.
+    pub(super) fn page_failed(&self) {
+        self.failed_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until one of the pages that were asked for failed, or all are done; returns how many failed since.
+    pub(super) async fn failures(&self) -> u64 {
+        loop {
+            let is_idle = self.is_idle();
+            let failed_count = self.failed_count.swap(0, Ordering::Relaxed);
+            if failed_count > 0 || is_idle {
+                return failed_count;
+            }
+            self.moved.notified().await;
+        }
+    }
+
     /// Says that no more pages are asked for, though there are some.
     pub(super) fn cut_short(&self) {
         self.is_cut_short.store(true, Ordering::Relaxed);
@@ -272,9 +294,13 @@ impl Line {
 
     /// Waits until all pages that were asked for are done.
     pub(super) async fn all_done(&self) {
-        while self.ahead_count.load(Ordering::Relaxed) + self.put_off_count.load(Ordering::Relaxed) > 0 {
+        while !self.is_idle() {
             self.moved.notified().await;
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ahead_count.load(Ordering::Relaxed) + self.put_off_count.load(Ordering::Relaxed) == 0
     }
 
     /// Everything that a page goes through before it is written.

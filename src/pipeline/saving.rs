@@ -107,7 +107,7 @@ impl Saving {
         config: &Config,
         output: &LocalOutput,
         report: &mut Report,
-        list_sha256: &str,
+        (list_sha256, key_sha256): (&str, &str),
     ) -> Result<Option<Opened>> {
         let state = &config.state;
         if let Some(folder) = state.folder.as_deref().filter(|_| state.retries_failed) {
@@ -121,7 +121,7 @@ impl Saving {
             started_at: report.started_at.clone(),
             version: report.version.clone(),
             list_sha256: list_sha256.to_owned(),
-            options_sha256: sha256_hex(options_of(config).as_bytes()),
+            options_sha256: sha256_hex(format!("{} {key_sha256}", options_of(config)).as_bytes()),
         };
         let mut saving = Self {
             config: state.clone(),
@@ -469,7 +469,8 @@ fn options_of(config: &Config) -> String {
     // A key is told from another by what it makes of a text that nobody hashes.
     let key = transform.projection.hash_key.as_ref().map(|key| key.hash(b"which key"));
     let options = Footer::options(config);
-    format!("{options} {:?} {:?} {key:?}", transform.rejects_raw, config.http.pagination)
+    let redact = &config.input.redact;
+    format!("{options} {:?} {:?} {key:?} {redact:?}", transform.rejects_raw, config.http.pagination)
 }
 
 fn file_of(SavedFile { path, bytes, checksum }: SavedFile) -> PartFile {

@@ -77,7 +77,7 @@ impl Surveyor {
         let (_put_off, pages_put_off) = mpsc::unbounded_channel();
         let (chains, turns) = Chains::new(&http.pagination);
         let (asked, (tally, survey)) = tokio::try_join!(
-            Asker::new(&line, http, sender).ask_for_all(list.requests()?, turns, pages_put_off),
+            Asker::new(&line, http, sender, pages_put_off).ask_for_all(list.requests()?, turns),
             self.take_pages(&line, receiver, chains, report),
         )?;
         report.pages.duplicate = asked.duplicate_count;

@@ -46,15 +46,25 @@ impl Ticket {
     /// Dropping the future loses nothing.
     pub(super) async fn enter(&self) -> Reservation {
         loop {
-            match self.replace(State::Inside) {
-                State::Outside(reservation) => {
-                    self.inside_count.fetch_add(1, Ordering::Relaxed);
-                    return reservation;
-                }
-                other => *self.state() = other,
+            if let Some(reservation) = self.go_inside() {
+                return reservation;
             }
             self.wants_in.notify_one();
             self.is_let_in.notified().await;
+        }
+    }
+
+    fn go_inside(&self) -> Option<Reservation> {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Inside) {
+            State::Outside(reservation) => {
+                self.inside_count.fetch_add(1, Ordering::Relaxed);
+                Some(reservation)
+            }
+            other => {
+                *state = other;
+                None
+            }
         }
     }
 

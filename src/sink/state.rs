@@ -123,6 +123,11 @@ impl StateFolder {
             return Ok(());
         }
         match fs::remove_dir(&self.path) {
+            // What is not ours stays.
+            Err(error) if error.kind() == IoErrorKind::DirectoryNotEmpty => {
+                tracing::warn!(folder = %self.path.display(), "leaving a folder with files that are not of etl");
+                Ok(())
+            }
             Err(error) if error.kind() != IoErrorKind::NotFound => {
                 Err(Error::storage("remove the folder", &self.path, error))
             }

@@ -66,10 +66,12 @@ impl SavedShapes {
     pub(super) fn of(runs: &[Arc<Shape>]) -> Self {
         let mut saved = Self::default();
         for shape in runs {
-            if saved.shapes.last().is_none_or(|last| !Arc::ptr_eq(last, shape)) {
+            let known = saved.shapes.iter().rposition(|known| Arc::ptr_eq(known, shape));
+            let place = known.unwrap_or_else(|| {
                 saved.shapes.push(Arc::clone(shape));
-            }
-            saved.of_runs.push(saved.shapes.len() - 1);
+                saved.shapes.len() - 1
+            });
+            saved.of_runs.push(place);
         }
         saved
     }

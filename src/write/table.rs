@@ -27,6 +27,9 @@ use crate::model::PageBatch;
 use crate::schema::{Form, Kinds, Shape};
 use crate::sink::LocalOutput;
 
+/// Runs before one that may have brought the same.
+const RUN_SHAPES_COMPARED: usize = 4;
+
 /// What a finished table came to.
 #[derive(Debug, Clone)]
 pub struct TableStats {
@@ -130,7 +133,9 @@ impl TableWriter {
     /// Says that the rows that come next need not belong behind those so far.
     pub fn end_run(&mut self) {
         let shape = std::mem::replace(&mut self.run_shape, Shape::of_kinds(Kinds::OBJECT));
-        let shared = self.run_shapes.last().filter(|last| ***last == shape).map(Arc::clone);
+        // Most runs bring the same, or, where a page failed, nothing.
+        let known = self.run_shapes.iter().rev().take(RUN_SHAPES_COMPARED);
+        let shared = known.into_iter().find(|known| ***known == shape).map(Arc::clone);
         self.run_shapes.push(shared.unwrap_or_else(|| Arc::new(shape)));
     }
 
@@ -364,7 +369,8 @@ impl TableWriter {
         if self.tools.transform.fixed_schema().is_some() {
             return;
         }
-        let mut shape = Shape::of_kinds(Kinds::OBJECT);
+        let declared = self.tools.transform.schema.as_ref();
+        let mut shape = declared.map_or_else(|| Shape::of_kinds(Kinds::OBJECT), |schema| schema.shape());
         let mut last = None;
         for run in sequence.runs.iter().map(|run| &self.run_shapes[*run]) {
             if last.is_none_or(|last| !Arc::ptr_eq(last, run)) {

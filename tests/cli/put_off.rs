@@ -166,3 +166,37 @@ fn page_without_a_byte_is_asked_for_twice_and_no_longer_than_allowed() {
     assert_eq!(ids, expected);
     assert!(outcome.summary()["elapsed_ms"].as_u64().unwrap() < 3 * 3000, "{}", outcome.stdout);
 }
+
+#[test]
+fn declared_columns_are_there_and_as_wide_as_declared_where_pages_come_late() {
+    let (_prompt, prompt_site) = api(&[]);
+    let (_slow, slow_site) = api(&[3, 17]);
+    let schema =
+        "[[column]]\nname = \"none\"\ntype = \"double\"\n[[column]]\nname = \"id\"\ntype = \"double\"\n";
+    let schema = slow_site.write("schema.toml", schema);
+    for contract in ["evolve", "discard_value"] {
+        let options = format!("--schema {} --schema-contract {contract}", schema.display());
+        let (_, in_order) = run(&prompt_site, &options, 3);
+        let (outcome, output) = run(&slow_site, &options, 3);
+        assert!(outcome.count("/pages/deferred") > 0, "{}", outcome.stdout);
+        assert_eq!(Table::read(&output.path("out.parquet")), Table::read(&in_order.path("out.parquet")));
+    }
+}
+
+#[test]
+fn large_pages_that_come_late_find_their_place_in_a_small_memory() {
+    let api = Api::new(|target| {
+        let number = number_in(target);
+        if number % 10 == 2 {
+            sleep(LONG);
+        }
+        let text = "x".repeat(if number % 10 == 2 { 3 << 20 } else { 200 });
+        (String::new(), json!([{"id": number, "text": text}]).to_string())
+    });
+    let targets: Vec<_> = (0..PAGE_COUNT).map(|number| format!("/page/{number}")).collect();
+    let site = api.site(&targets.iter().map(String::as_str).collect::<Vec<_>>());
+    let (outcome, output) = run(&site, "--memory 64MiB -j 8", 0);
+    assert!(outcome.count("/pages/deferred") > 0, "{}", outcome.stdout);
+    let ids = Table::read(&output.path("out.parquet")).column("id");
+    assert_eq!(ids, (0..PAGE_COUNT).map(|number| json!(number)).collect::<Vec<_>>());
+}

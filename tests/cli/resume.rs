@@ -361,3 +361,34 @@ fn chains_are_gone_on_with_where_they_were_and_no_secret_is_kept() {
     }
     assert!(resumed_count > 2, "{resumed_count} runs were gone on with");
 }
+
+#[test]
+fn pages_that_fail_each_time_do_not_use_up_the_pages_of_a_run() {
+    let site = site();
+    let (server, input, output) = (Server::over(site.root()), Folder::new(), Folder::new());
+    let targets = ["no1.json", "no2.json", "no3.json", "p1.ndjson", "p2.ndjson", "p3.ndjson"];
+    server.list(&input, &targets);
+    let run = || Etl::between(&input, &output).with("--json --max-pages-per-run 2").run_as_typed();
+    assert_eq!(run().exits(7).count("/pages/fetched"), 2);
+    assert_eq!(run().exits(3).count("/pages/fetched"), 3);
+    assert_eq!(Table::read(&output.path(OUT)).rows.len(), 9);
+}
+
+#[test]
+fn other_headers_of_the_list_begin_anew() {
+    let (api, _) = chains();
+    let (input, output) = (Folder::new(), Folder::new());
+    let list = |secret: &str| {
+        let lines = (1..5).map(|chain| {
+            let url = format!("{}/c/{chain}99", api.origin);
+            format!("{{\"url\":\"{url}\",\"headers\":{{\"Authorization\":\"{secret}\"}}}}\n")
+        });
+        input.write("urls.txt", lines.collect::<String>());
+    };
+    list("one");
+    Etl::between(&input, &output).with("--json --max-pages-per-run 2").run_as_typed().exits(7);
+    list("two");
+    let outcome = Etl::between(&input, &output).run().exits(3);
+    assert!(outcome.summary()["resumed"].is_null(), "{}", outcome.stdout);
+    assert_eq!(Table::read(&output.path(OUT)).rows.len(), 8);
+}
