@@ -1,4 +1,5 @@
-//! The pages of a run, wherever they are named: in a URL list, or in a folder in which an earlier run kept their bodies.
+//! The pages of a run, wherever they are named: in a URL list, in a folder in which an earlier run kept their bodies, or
+//! in a rejects file, whose records are one page.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::list::{Requests, UrlList};
+use super::rejected::{RejectedRecords, RejectedRequest};
 use crate::config::InputConfig;
 use crate::error::Result;
 use crate::model::{Ask, KeptPage, Location, PageId, PageKey, PageOptions, PageRequest};
@@ -18,14 +20,19 @@ pub enum PageList {
     Listed(Box<UrlList>),
     /// The pages of an earlier run, those behind others included.
     Kept(Box<KeptRun>),
+    /// The records that a run has rejected, as one page.
+    Rejected(Box<RejectedRecords>),
 }
 
 impl PageList {
     /// Reads and checks all of it. Blocks while it reads.
     ///
     /// # Errors
-    /// A usage error: see [`UrlList::open`] and [`KeptRun::find`].
+    /// A usage error: see [`UrlList::open`], [`KeptRun::find`] and [`RejectedRecords::read`].
     pub fn open(config: &InputConfig) -> Result<Self> {
+        if let Some(path) = &config.rejected {
+            return RejectedRecords::read(path).map(Box::new).map(Self::Rejected);
+        }
         match &config.replay {
             Some(folder) => KeptRun::find(folder).map(Box::new).map(Self::Kept),
             None => UrlList::open(config).map(Box::new).map(Self::Listed),
@@ -37,6 +44,7 @@ impl PageList {
         match self {
             Self::Listed(list) => list.listed(),
             Self::Kept(run) => run.page_count + duplicates_of(run),
+            Self::Rejected(_) => 1,
         }
     }
 
@@ -45,14 +53,23 @@ impl PageList {
         match self {
             Self::Listed(list) => list.digest(),
             Self::Kept(run) => &run.list_sha256,
+            Self::Rejected(records) => records.digest(),
         }
     }
 
     /// The run whose pages they are, if they were kept.
     pub fn kept_run(&self) -> Option<&KeptRun> {
         match self {
-            Self::Listed(_) => None,
+            Self::Listed(_) | Self::Rejected(_) => None,
             Self::Kept(run) => Some(run),
+        }
+    }
+
+    /// The rejects file whose records they are.
+    pub fn rejected(&self) -> Option<&RejectedRecords> {
+        match self {
+            Self::Listed(_) | Self::Kept(_) => None,
+            Self::Rejected(records) => Some(records),
         }
     }
 
@@ -64,6 +81,7 @@ impl PageList {
         match self {
             Self::Listed(list) => list.requests().map(Box::new).map(PageRequests::Listed),
             Self::Kept(run) => run.pages().map(|pages| PageRequests::Kept(Box::new(KeptRequests { pages }))),
+            Self::Rejected(records) => Ok(PageRequests::Rejected(Box::new(RejectedRequest::new(*records)))),
         }
     }
 }
@@ -75,6 +93,8 @@ pub enum PageRequests {
     Listed(Box<Requests>),
     /// Those of an earlier run.
     Kept(Box<KeptRequests>),
+    /// That for the records of a rejects file.
+    Rejected(Box<RejectedRequest>),
 }
 
 impl PageRequests {
@@ -84,6 +104,7 @@ impl PageRequests {
             Self::Listed(requests) => requests.duplicates(),
             // As many as then, so that the output says the same of its pages.
             Self::Kept(requests) => duplicates_of(requests.pages.run()),
+            Self::Rejected(_) => 0,
         }
     }
 
@@ -92,7 +113,7 @@ impl PageRequests {
     pub fn only(self, pages: HashSet<PageKey>) -> Self {
         match self {
             Self::Listed(requests) => Self::Listed(Box::new(requests.only(pages))),
-            Self::Kept(requests) => Self::Kept(requests),
+            Self::Kept(_) | Self::Rejected(_) => self,
         }
     }
 
@@ -100,7 +121,7 @@ impl PageRequests {
     pub fn missing(&self) -> u64 {
         match self {
             Self::Listed(requests) => requests.missing(),
-            Self::Kept(_) => 0,
+            Self::Kept(_) | Self::Rejected(_) => 0,
         }
     }
 
@@ -109,7 +130,7 @@ impl PageRequests {
     pub fn without(self, done: HashSet<PageKey>) -> Self {
         match self {
             Self::Listed(requests) => Self::Listed(Box::new(requests.without(done))),
-            Self::Kept(requests) => Self::Kept(requests),
+            Self::Kept(_) | Self::Rejected(_) => self,
         }
     }
 
@@ -118,7 +139,7 @@ impl PageRequests {
     pub fn follow(&mut self, id: PageId, url: Url, ask: Ask) -> Option<PageRequest> {
         match self {
             Self::Listed(requests) => requests.follow(id, url, ask),
-            Self::Kept(_) => None,
+            Self::Kept(_) | Self::Rejected(_) => None,
         }
     }
 }
@@ -130,6 +151,7 @@ impl Iterator for PageRequests {
         match self {
             Self::Listed(requests) => requests.next(),
             Self::Kept(requests) => requests.next(),
+            Self::Rejected(request) => request.next(),
         }
     }
 }
