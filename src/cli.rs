@@ -28,7 +28,8 @@ use etl::transform::Filter;
 
 use args::{
     Args, Command, Contract, FeatureArgs, FieldArgs, HttpArgs, InputArgs, Nested, Nonfinite, NotArgs,
-    ParsingArgs, ProbeArgs, Raw, ResourceArgs, RunArgs, RunsArgs, SchemaArgs, StateArgs, TalkArgs,
+    OutputArgs, ParsingArgs, ProbeArgs, Raw, RejectsArgs, RejectsCommand, ResourceArgs, RetryArgs, RunArgs,
+    RunsArgs, SchemaArgs, SchemaFileArgs, StateArgs, TalkArgs,
 };
 use fields::Renamed;
 use units::show_bytes;
@@ -98,6 +99,10 @@ pub(crate) fn parse() -> Parsed {
             let RunsArgs { folder, run, json } = args;
             Ok(Parsed::Runs(RunsConfig { folder, run_id: run, json }))
         }
+        Some(Command::Rejects(RejectsCommand::Retry(args))) => {
+            let talk = talk_of(&args.talk, args.json);
+            retry_of(*args).map(|config| Parsed::Run(Box::new(config), talk))
+        }
         None => {
             let mut talk = talk_of(&run.talk, run.json);
             config_of(run, &mut talk.warnings).map(|config| Parsed::Run(Box::new(config), talk))
@@ -111,11 +116,8 @@ fn talk_of(args: &TalkArgs, json: bool) -> Talk {
 }
 
 fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error> {
-    let row_group_bytes_max =
-        (args.resources.memory / ROW_GROUPS_OF_MEMORY).max(RowGroupConfig::default().bytes_max as u64);
-    check_bytes("--row-group-bytes", args.row_group_bytes, ROW_GROUP_BYTES, row_group_bytes_max)?;
-    let out = args.out.as_deref().expect("clap demands it");
-    let out = PathBuf::from(expand_dates(out, args.input.as_of)?);
+    let RejectsArgs { strict, max_rejects, min_records, rejects_raw, .. } = args.rejects;
+    let output = output_of(&args.output, args.rejects.rejects, args.input.as_of, args.resources.memory)?;
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
     let pagination = pagination::follow(&mut transform, args.pagination)?;
     if args.state.retry_failed && pagination.is_on() {
@@ -123,22 +125,7 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
             "--retry-failed: expected --paginate none, since a chain is begun from its first page each time",
         ));
     }
-    transform.has_provenance = args.provenance;
-    transform.rejects_raw = match args.rejects_raw {
-        Some(Raw::Full) => RejectsRaw::Full,
-        Some(Raw::Redacted) => RejectsRaw::Redacted,
-        Some(Raw::None) => RejectsRaw::None,
-        None => transform.rejects_raw,
-    };
-    if let Some(path) = &args.schema {
-        let contract = match args.schema_contract {
-            Contract::Evolve => SchemaContract::Evolve,
-            Contract::Freeze => SchemaContract::Freeze,
-            Contract::DiscardRow => SchemaContract::DiscardRow,
-            Contract::DiscardValue => SchemaContract::DiscardValue,
-        };
-        schema::declare(&mut transform, path, contract)?;
-    }
+    complete(&mut transform, &args.output, &args.schema, rejects_raw)?;
     let http = HttpConfig { pagination, ..http_of(&args.http, &args.input, warnings)? };
     if args.state.state.is_some() && (args.keep_raw.is_some() || args.input.replay.is_some()) {
         return Err(Error::usage("--state keeps no run with --keep-raw or --replay: leave it out, or those"));
@@ -148,23 +135,88 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
         input: input_of(args.input, &args.http)?,
         http,
         contract: ContractConfig {
-            strict: args.strict,
-            rejects_max: args.max_rejects,
+            strict,
+            rejects_max: max_rejects,
             failed_max: args.max_failed,
-            records_min: args.min_records,
+            records_min: min_records,
         },
-        output: OutputConfig {
-            out,
-            rejects: args.rejects,
-            keep_raw: args.keep_raw,
-            row_group: RowGroupConfig {
-                rows_max: args.row_group_rows as usize,
-                bytes_max: args.row_group_bytes as usize,
-            },
-        },
+        output: OutputConfig { keep_raw: args.keep_raw, ..output },
         resources: resources_of(&args.resources),
         state: state_of(args.state),
     })
+}
+
+/// A run over the records of a rejects file.
+fn retry_of(args: RetryArgs) -> Result<Config, Error> {
+    if args.parsing.records.is_some() {
+        return Err(Error::usage(
+            "--records: the records of a rejects file stand alone, whatever pages they came from; leave it out",
+        ));
+    }
+    let RejectsArgs { strict, max_rejects, min_records, rejects_raw, .. } = args.rejects;
+    let output = output_of(&args.output, args.rejects.rejects, None, args.resources.memory)?;
+    let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
+    complete(&mut transform, &args.output, &args.schema, rejects_raw)?;
+    Ok(Config {
+        transform,
+        input: InputConfig { rejected: Some(args.file), ..InputConfig::default() },
+        // The records of all pages are one.
+        http: HttpConfig { page_bytes_max: u64::MAX, ..HttpConfig::default() },
+        contract: ContractConfig {
+            strict,
+            rejects_max: max_rejects,
+            failed_max: None,
+            records_min: min_records,
+        },
+        output,
+        resources: resources_of(&args.resources),
+        state: StateConfig::default(),
+    })
+}
+
+fn output_of(
+    args: &OutputArgs,
+    rejects: Option<PathBuf>,
+    as_of: Option<Day>,
+    memory_bytes: u64,
+) -> Result<OutputConfig, Error> {
+    let row_group_bytes_max =
+        (memory_bytes / ROW_GROUPS_OF_MEMORY).max(RowGroupConfig::default().bytes_max as u64);
+    check_bytes("--row-group-bytes", args.row_group_bytes, ROW_GROUP_BYTES, row_group_bytes_max)?;
+    let out = args.out.as_deref().expect("clap demands it");
+    Ok(OutputConfig {
+        out: PathBuf::from(expand_dates(out, as_of)?),
+        rejects,
+        keep_raw: None,
+        row_group: RowGroupConfig {
+            rows_max: args.row_group_rows as usize,
+            bytes_max: args.row_group_bytes as usize,
+        },
+    })
+}
+
+/// Adds what is asked of a transformation whose rows are written.
+fn complete(
+    transform: &mut TransformConfig,
+    output: &OutputArgs,
+    schema: &SchemaFileArgs,
+    rejects_raw: Option<Raw>,
+) -> Result<(), Error> {
+    transform.has_provenance = output.provenance;
+    transform.rejects_raw = match rejects_raw {
+        Some(Raw::Full) => RejectsRaw::Full,
+        Some(Raw::Redacted) => RejectsRaw::Redacted,
+        Some(Raw::None) => RejectsRaw::None,
+        None => transform.rejects_raw,
+    };
+    let Some(path) = &schema.schema else { return Ok(()) };
+    let contract = match schema.schema_contract {
+        Contract::Evolve => SchemaContract::Evolve,
+        Contract::Freeze => SchemaContract::Freeze,
+        Contract::DiscardRow => SchemaContract::DiscardRow,
+        Contract::DiscardValue => SchemaContract::DiscardValue,
+    };
+    schema::declare(transform, path, contract)
 }
 
 fn state_of(args: StateArgs) -> StateConfig {
@@ -223,6 +275,7 @@ fn input_of(args: InputArgs, http: &HttpArgs) -> Result<InputConfig, Error> {
         urls_file: args.urls,
         urls: args.url,
         replay: args.replay,
+        rejected: None,
         as_of: args.as_of,
         method,
         body,

@@ -84,6 +84,8 @@ pub struct InputConfig {
     pub urls: Vec<String>,
     /// The folder of raw bodies that are read again instead of a list.
     pub replay: Option<PathBuf>,
+    /// The rejects file whose records are read instead of a list.
+    pub rejected: Option<PathBuf>,
     /// The day that `{date:...}` stands for; today in UTC when `None`.
     pub as_of: Option<Day>,
     /// How pages are asked for where their line does not say it.

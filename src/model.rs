@@ -81,6 +81,8 @@ pub enum Location {
     Http(Url),
     /// A local file, from a `file` URL or a path relative to the list.
     File(PathBuf),
+    /// A local file with a record a line, which the run has made itself.
+    Records(PathBuf),
     /// A body that an earlier run kept.
     Kept(Box<KeptBody>),
 }
@@ -90,7 +92,7 @@ impl Location {
     pub fn sha256(&self) -> String {
         match self {
             Self::Http(url) => sha256_hex(url.as_str().as_bytes()),
-            Self::File(path) => sha256_hex(path.as_os_str().as_encoded_bytes()),
+            Self::File(path) | Self::Records(path) => sha256_hex(path.as_os_str().as_encoded_bytes()),
             Self::Kept(body) => body.page.url_sha256.clone(),
         }
     }
@@ -122,6 +124,8 @@ pub enum DeclaredForm {
     Unknown,
     /// Newline-delimited JSON, so that an empty body is zero records.
     Ndjson,
+    /// A record a line, whatever the first of them begins with.
+    Records,
     /// `204 No Content`: zero records.
     NoContent,
     /// A report of an error (RFC 9457), whatever the status says: no records.
@@ -159,6 +163,8 @@ pub enum Loss {
 pub enum RawRecord {
     /// All of it.
     Bytes(Vec<u8>),
+    /// The record with a word in place of each value that must not be seen.
+    Redacted(Vec<u8>),
     /// It is larger than a record may be: what identifies it.
     Digest {
         /// Its bytes.
@@ -177,7 +183,7 @@ impl Reject {
     /// Bytes of memory that it holds.
     pub fn memory_bytes(&self) -> usize {
         let raw_bytes = match &self.raw {
-            RawRecord::Bytes(bytes) => bytes.capacity(),
+            RawRecord::Bytes(bytes) | RawRecord::Redacted(bytes) => bytes.capacity(),
             RawRecord::Digest { sha256, .. } => sha256.capacity(),
             RawRecord::Hidden { .. } => 0,
         };
@@ -194,7 +200,7 @@ impl RawRecord {
     /// Bytes of the record.
     pub fn size(&self) -> u64 {
         match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Bytes(bytes) | Self::Redacted(bytes) => bytes.len() as u64,
             Self::Digest { size, .. } | Self::Hidden { size } => *size,
         }
     }

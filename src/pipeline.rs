@@ -30,7 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::calendar::now_rfc3339;
 use crate::config::{Config, InputConfig, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{PageList, RawKeeper, Redaction};
+use crate::fetch::{PageList, RawKeeper, Redaction, RejectedRecords};
 use crate::metrics::Metrics;
 use crate::model::{PageEnd, PageFault, PageId, PageKey};
 use crate::report::{
@@ -234,9 +234,10 @@ impl Pipeline {
         let list = open_list(&self.config.input, report).await?;
         let (list_digest, key_digest) = (list.digest().to_owned(), list.key_digest().to_owned());
         let output = locked.insert(self.lock_output().await?);
-        let InputConfig { urls_file, replay, .. } = &self.config.input;
+        let InputConfig { urls_file, replay, rejected, .. } = &self.config.input;
         let raw_folder = replay.as_ref().or(self.config.output.keep_raw.as_ref());
-        for input in urls_file.iter().cloned().chain(raw_folder.map(|folder| index_of(folder))) {
+        let read = urls_file.iter().chain(rejected).cloned();
+        for input in read.chain(raw_folder.map(|folder| index_of(folder))) {
             output.check_is_not_output(&input)?;
         }
         let (mut earlier, mut retried) = (None, None);
@@ -372,7 +373,7 @@ impl Pipeline {
     /// Whether another run can go on with this one: what was kept of bodies is known to this process alone.
     fn can_be_resumed(&self) -> bool {
         let Config { input, output, .. } = &self.config;
-        input.replay.is_none() && output.keep_raw.is_none()
+        input.replay.is_none() && input.rejected.is_none() && output.keep_raw.is_none()
     }
 
     /// Makes ready to keep bodies as they come, if that is asked for.
@@ -483,7 +484,29 @@ async fn open_list(input: &InputConfig, report: &mut Report) -> Result<PageList>
     if let (Some(run), Some(folder)) = (list.kept_run(), folder) {
         tell_of_replay(report, run, &folder);
     }
+    if let Some(records) = list.rejected() {
+        tell_of_rejected(report, records);
+    }
     Ok(list)
+}
+
+/// Says what of a rejects file is not fed through again.
+fn tell_of_rejected(report: &mut Report, records: &RejectedRecords) {
+    let told = [
+        (records.page_count, "failed pages, which have no record to feed; they must be asked for again"),
+        (
+            records.absent_count,
+            "records that are there by their size alone (--rejects-raw, --max-record-bytes), and can't be fed",
+        ),
+        (
+            records.redacted_count,
+            "records with values that are blacked out (--rejects-raw redacted), and can't be fed",
+        ),
+        (records.value_count, "discarded values of records that were written"),
+    ];
+    for (count, what) in told.into_iter().filter(|(count, _)| *count > 0) {
+        report.hints.push(format!("left in the rejects file that was read: {} {what}", grouped(count)));
+    }
 }
 
 /// Says which run is replayed, and what is not there of it.

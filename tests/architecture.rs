@@ -16,13 +16,20 @@ const LAYERS: &[&[&str]] = &[
 /// Vendor crates and the only files that import them.
 const VENDORS: &[(&str, &[&str])] = &[
     ("ahash", &["transform/members.rs", "write/dictionary.rs"]),
-    ("base64", &["fetch/credentials.rs", "write/rejects.rs"]),
+    ("base64", &["fetch/credentials.rs", "fetch/rejected.rs", "write/rejects.rs"]),
     ("brotli_decompressor", &["fetch/decompress.rs"]),
     ("chrono", &["calendar.rs"]),
     ("clap", &["cli/args.rs"]),
     (
         "fastrand",
-        &["fetch/client/http_body.rs", "fetch/fetcher.rs", "fetch/retry.rs", "fetch/spool.rs", "pipeline.rs"],
+        &[
+            "fetch/client/http_body.rs",
+            "fetch/fetcher.rs",
+            "fetch/rejected.rs",
+            "fetch/retry.rs",
+            "fetch/spool.rs",
+            "pipeline.rs",
+        ],
     ),
     ("flate2", &["fetch/decompress.rs"]),
     ("governor", &["fetch/rate.rs"]),

@@ -56,6 +56,8 @@ mod put_off;
 mod raw;
 #[path = "cli/records.rs"]
 mod records;
+#[path = "cli/rejects.rs"]
+mod rejects;
 #[path = "cli/requests.rs"]
 mod requests;
 #[path = "cli/resume.rs"]

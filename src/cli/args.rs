@@ -42,7 +42,7 @@ pub(crate) enum ProgressWhen {
     disable_help_subcommand = true,
     override_usage = "etl [OPTIONS] --urls FILE --out PATH\n       etl [OPTIONS] --out PATH URL...\n       \
                       etl [OPTIONS] --replay DIR --out PATH\n       etl schema [OPTIONS] --urls FILE\n       etl probe [OPTIONS] URL\n       \
-                      etl runs [--json] DIR [RUN]",
+                      etl runs [--json] DIR [RUN]\n       etl rejects retry [OPTIONS] REJECTS --out PATH",
     after_help = "Exit codes: 0 published or nothing to publish; 1 failed, nothing published; 2 usage; \
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
                   --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
@@ -72,6 +72,13 @@ pub(super) enum Command {
     /// List the runs of a state folder, the newest first, or the failed pages of one of them
     #[command(max_term_width = 100, override_usage = "etl runs [--json] DIR [RUN]")]
     Runs(RunsArgs),
+    /// Take up the rejects of an earlier run: etl rejects retry
+    #[command(
+        max_term_width = 100,
+        subcommand,
+        override_usage = "etl rejects retry [OPTIONS] REJECTS --out PATH"
+    )]
+    Rejects(RejectsCommand),
 }
 
 /// A run.
@@ -80,26 +87,12 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) input: InputArgs,
 
-    /// Parquet file to replace; {date:...} expands
-    #[arg(short, long, value_name = "PATH", required = true, help_heading = "Output")]
-    pub(super) out: Option<String>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 
     /// Folder in which the bodies of pages are kept as they come, for --replay; made if it is not there
     #[arg(long, value_name = "DIR", conflicts_with = "replay", help_heading = "Output")]
     pub(super) keep_raw: Option<PathBuf>,
-
-    /// Add the columns _etl_url, _etl_page and _etl_record: where each row comes from
-    #[arg(long, help_heading = "Output")]
-    pub(super) provenance: bool,
-
-    /// Rows of a row group at most
-    #[arg(long, value_name = "N", default_value_t = RowGroupConfig::default().rows_max as u64,
-          value_parser = parse_rows, help_heading = "Output")]
-    pub(super) row_group_rows: u64,
-
-    /// Bytes of a row group in memory at most; an eighth of --memory, or 16MiB, at most
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Output")]
-    pub(super) row_group_bytes: u64,
 
     #[command(flatten)]
     pub(super) http: HttpArgs,
@@ -110,13 +103,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) parsing: ParsingArgs,
 
-    /// Schema to begin with: TOML as `etl schema` prints it, or a Parquet file whose columns are taken
-    #[arg(long, value_name = "FILE", help_heading = "Schema")]
-    pub(super) schema: Option<PathBuf>,
-
-    /// What is done with records that do not fit --schema
-    #[arg(long, value_enum, default_value_t = Contract::Evolve, requires = "schema", help_heading = "Schema")]
-    pub(super) schema_contract: Contract,
+    #[command(flatten)]
+    pub(super) schema: SchemaFileArgs,
 
     #[command(flatten)]
     pub(super) fields: FieldArgs,
@@ -124,30 +112,12 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) features: FeatureArgs,
 
-    /// Where rejected records and failed pages go [default: <OUT>.rejects.ndjson]
-    #[arg(long, value_name = "FILE", help_heading = "Rejects")]
-    pub(super) rejects: Option<PathBuf>,
-
-    /// How much of rejected records and failed pages the rejects file shows [default: redacted with --drop or --hash,
-    /// else full]
-    #[arg(long, value_enum, help_heading = "Rejects")]
-    pub(super) rejects_raw: Option<Raw>,
-
-    /// Publish nothing if more records are rejected
-    #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
-    pub(super) max_rejects: Option<Limit>,
+    #[command(flatten)]
+    pub(super) rejects: RejectsArgs,
 
     /// Publish nothing if more pages fail
     #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
     pub(super) max_failed: Option<Limit>,
-
-    /// Publish nothing if fewer records would be written
-    #[arg(long, value_name = "N", value_parser = parse_records, help_heading = "Rejects")]
-    pub(super) min_records: Option<u64>,
-
-    /// Publish nothing if any record is rejected or any page fails
-    #[arg(long, help_heading = "Rejects")]
-    pub(super) strict: bool,
 
     #[command(flatten)]
     pub(super) state: StateArgs,
@@ -161,6 +131,114 @@ pub(super) struct RunArgs {
     /// Print the summary as one JSON object on standard output
     #[arg(long, help_heading = "Operations")]
     pub(super) json: bool,
+}
+
+/// What is done with the rejects of an earlier run.
+#[derive(Debug, Subcommand)]
+pub(super) enum RejectsCommand {
+    /// Feed the rejected records of a rejects file through again, after an option or a schema changed
+    #[command(
+        max_term_width = 100,
+        override_usage = "etl rejects retry [OPTIONS] REJECTS --out PATH",
+        after_help = "The records are read as they stand there, one after another, as one page: line, page and record in \
+                      the new rejects file, and the columns of --provenance, count in it. REJECTS stays as it is. Failed \
+                      pages, and records that are not there as they were, are counted and told."
+    )]
+    Retry(Box<RetryArgs>),
+}
+
+/// Options of `etl rejects retry`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RetryArgs {
+    /// The rejects file of an earlier run
+    #[arg(value_name = "REJECTS")]
+    pub(super) file: PathBuf,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(super) parsing: ParsingArgs,
+
+    #[command(flatten)]
+    pub(super) schema: SchemaFileArgs,
+
+    #[command(flatten)]
+    pub(super) fields: FieldArgs,
+
+    #[command(flatten)]
+    pub(super) features: FeatureArgs,
+
+    #[command(flatten)]
+    pub(super) rejects: RejectsArgs,
+
+    #[command(flatten)]
+    pub(super) resources: ResourceArgs,
+
+    #[command(flatten)]
+    pub(super) talk: TalkArgs,
+
+    /// Print the summary as one JSON object on standard output
+    #[arg(long, help_heading = "Operations")]
+    pub(super) json: bool,
+}
+
+/// What the output is.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArgs {
+    /// Parquet file to replace; {date:...} expands
+    #[arg(short, long, value_name = "PATH", required = true, help_heading = "Output")]
+    pub(super) out: Option<String>,
+
+    /// Add the columns _etl_url, _etl_page and _etl_record: where each row comes from
+    #[arg(long, help_heading = "Output")]
+    pub(super) provenance: bool,
+
+    /// Rows of a row group at most
+    #[arg(long, value_name = "N", default_value_t = RowGroupConfig::default().rows_max as u64,
+          value_parser = parse_rows, help_heading = "Output")]
+    pub(super) row_group_rows: u64,
+
+    /// Bytes of a row group in memory at most; an eighth of --memory, or 16MiB, at most
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes, help_heading = "Output")]
+    pub(super) row_group_bytes: u64,
+}
+
+/// The schema to begin with.
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaFileArgs {
+    /// Schema to begin with: TOML as `etl schema` prints it, or a Parquet file whose columns are taken
+    #[arg(long, value_name = "FILE", help_heading = "Schema")]
+    pub(super) schema: Option<PathBuf>,
+
+    /// What is done with records that do not fit --schema
+    #[arg(long, value_enum, default_value_t = Contract::Evolve, requires = "schema", help_heading = "Schema")]
+    pub(super) schema_contract: Contract,
+}
+
+/// What becomes of what is not written.
+#[derive(Debug, clap::Args)]
+pub(super) struct RejectsArgs {
+    /// Where rejected records and failed pages go [default: <OUT>.rejects.ndjson]
+    #[arg(long, value_name = "FILE", help_heading = "Rejects")]
+    pub(super) rejects: Option<PathBuf>,
+
+    /// How much of rejected records and failed pages the rejects file shows [default: redacted with --drop or --hash,
+    /// else full]
+    #[arg(long, value_enum, help_heading = "Rejects")]
+    pub(super) rejects_raw: Option<Raw>,
+
+    /// Publish nothing if more records are rejected
+    #[arg(long, value_name = "N|P%", value_parser = parse_limit, help_heading = "Rejects")]
+    pub(super) max_rejects: Option<Limit>,
+
+    /// Publish nothing if fewer records would be written
+    #[arg(long, value_name = "N", value_parser = parse_records, help_heading = "Rejects")]
+    pub(super) min_records: Option<u64>,
+
+    /// Publish nothing if any record is rejected or any page fails
+    #[arg(long, help_heading = "Rejects")]
+    pub(super) strict: bool,
 }
 
 /// What a run that is stopped leaves to the next one.

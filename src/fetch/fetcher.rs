@@ -112,6 +112,11 @@ impl PageFetch<'_> {
                 let (head, file) = file::open(path, metrics).await?;
                 (head, Source::File(file))
             }
+            Location::Records(path) => {
+                self.attempts.note_answer(None);
+                let (head, file) = file::open_records(path, metrics).await?;
+                (head, Source::File(file))
+            }
             Location::Kept(body) => {
                 self.attempts.note_answer(None);
                 let (head, file) = file::open_kept(body, metrics).await?;

@@ -13,7 +13,7 @@ use super::body::BodyHead;
 use super::retry::{Again, AttemptFault};
 use crate::digest::RunningDigest;
 use crate::metrics::Metrics;
-use crate::model::{AnswerNotes, KeptBody};
+use crate::model::{AnswerNotes, DeclaredForm, KeptBody};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -51,6 +51,15 @@ pub(super) async fn open(path: &Path, metrics: &Arc<Metrics>) -> Result<(BodyHea
     };
     let left_bytes = metadata.len() + 1;
     Ok((head, FileBody { file, left_bytes, metrics: Arc::clone(metrics) }))
+}
+
+/// Opens a file that has a record a line, whatever it is called.
+pub(super) async fn open_records(
+    path: &Path,
+    metrics: &Arc<Metrics>,
+) -> Result<(BodyHead, FileBody), AttemptFault> {
+    let (head, file) = open(path, metrics).await?;
+    Ok((BodyHead { form: DeclaredForm::Records, is_compressed_by_name: false, ..head }, file))
 }
 
 /// Opens a body that an earlier run kept, if it is still what was kept.

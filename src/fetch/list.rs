@@ -353,7 +353,7 @@ impl Target {
                 let path: PathBuf = path.components().collect();
                 digest.update(path.as_os_str().as_encoded_bytes());
             }
-            Location::Kept(_) => unreachable!("no list names what was kept"),
+            Location::Records(_) | Location::Kept(_) => unreachable!("no list names what a run has made"),
         }
         add_options(&mut digest, options, |_| true);
         digest.update(if is_home { b"" } else { b"\0away" });

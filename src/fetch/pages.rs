@@ -1,10 +1,12 @@
-//! The pages of a run, wherever they are named: in a URL list, or in a folder in which an earlier run kept their bodies.
+//! The pages of a run, wherever they are named: in a URL list, in a folder in which an earlier run kept their bodies, or
+//! in a rejects file, whose records are one page.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::list::{Requests, UrlList};
 use super::paginate::NextUrl;
+use super::rejected::{RejectedRecords, RejectedRequest};
 use crate::config::InputConfig;
 use crate::error::Result;
 use crate::model::{Ask, KeptPage, Location, PageId, PageKey, PageOptions, PageRequest};
@@ -17,14 +19,19 @@ pub enum PageList {
     Listed(Box<UrlList>),
     /// The pages of an earlier run, those behind others included.
     Kept(Box<KeptRun>),
+    /// The records that a run has rejected, as one page.
+    Rejected(Box<RejectedRecords>),
 }
 
 impl PageList {
     /// Reads and checks all of it. Blocks while it reads.
     ///
     /// # Errors
-    /// A usage error: see [`UrlList::open`] and [`KeptRun::find`].
+    /// A usage error: see [`UrlList::open`], [`KeptRun::find`] and [`RejectedRecords::read`].
     pub fn open(config: &InputConfig) -> Result<Self> {
+        if let Some(path) = &config.rejected {
+            return RejectedRecords::read(path).map(Box::new).map(Self::Rejected);
+        }
         match &config.replay {
             Some(folder) => KeptRun::find(folder).map(Box::new).map(Self::Kept),
             None => UrlList::open(config).map(Box::new).map(Self::Listed),
@@ -36,6 +43,7 @@ impl PageList {
         match self {
             Self::Listed(list) => list.listed(),
             Self::Kept(run) => run.page_count + duplicates_of(run),
+            Self::Rejected(_) => 1,
         }
     }
 
@@ -44,6 +52,7 @@ impl PageList {
         match self {
             Self::Listed(list) => list.digest(),
             Self::Kept(run) => &run.list_sha256,
+            Self::Rejected(records) => records.digest(),
         }
     }
 
@@ -51,15 +60,23 @@ impl PageList {
     pub fn key_digest(&self) -> &str {
         match self {
             Self::Listed(list) => list.key_digest(),
-            Self::Kept(_) => "",
+            Self::Kept(_) | Self::Rejected(_) => "",
         }
     }
 
     /// The run whose pages they are, if they were kept.
     pub fn kept_run(&self) -> Option<&KeptRun> {
         match self {
-            Self::Listed(_) => None,
+            Self::Listed(_) | Self::Rejected(_) => None,
             Self::Kept(run) => Some(run),
+        }
+    }
+
+    /// The rejects file whose records they are.
+    pub fn rejected(&self) -> Option<&RejectedRecords> {
+        match self {
+            Self::Listed(_) | Self::Kept(_) => None,
+            Self::Rejected(records) => Some(records),
         }
     }
 
@@ -71,6 +88,7 @@ impl PageList {
         match self {
             Self::Listed(list) => list.requests().map(Box::new).map(PageRequests::Listed),
             Self::Kept(run) => run.pages().map(|pages| PageRequests::Kept(Box::new(KeptRequests { pages }))),
+            Self::Rejected(records) => Ok(PageRequests::Rejected(Box::new(RejectedRequest::new(*records)))),
         }
     }
 }
@@ -82,6 +100,8 @@ pub enum PageRequests {
     Listed(Box<Requests>),
     /// Those of an earlier run.
     Kept(Box<KeptRequests>),
+    /// That for the records of a rejects file.
+    Rejected(Box<RejectedRequest>),
 }
 
 impl PageRequests {
@@ -91,6 +111,7 @@ impl PageRequests {
             Self::Listed(requests) => requests.duplicates(),
             // As many as then, so that the output says the same of its pages.
             Self::Kept(requests) => duplicates_of(requests.pages.run()),
+            Self::Rejected(_) => 0,
         }
     }
 
@@ -99,7 +120,7 @@ impl PageRequests {
     pub fn only(self, pages: HashSet<PageKey>) -> Self {
         match self {
             Self::Listed(requests) => Self::Listed(Box::new(requests.only(pages))),
-            Self::Kept(requests) => Self::Kept(requests),
+            Self::Kept(_) | Self::Rejected(_) => self,
         }
     }
 
@@ -107,7 +128,7 @@ impl PageRequests {
     pub fn missing(&self) -> u64 {
         match self {
             Self::Listed(requests) => requests.missing(),
-            Self::Kept(_) => 0,
+            Self::Kept(_) | Self::Rejected(_) => 0,
         }
     }
 
@@ -116,7 +137,7 @@ impl PageRequests {
     pub fn without(self, done: HashSet<PageKey>) -> Self {
         match self {
             Self::Listed(requests) => Self::Listed(Box::new(requests.without(done))),
-            Self::Kept(requests) => Self::Kept(requests),
+            Self::Kept(_) | Self::Rejected(_) => self,
         }
     }
 
@@ -125,7 +146,7 @@ impl PageRequests {
     pub fn follow(&mut self, id: PageId, next: NextUrl, ask: Ask) -> Option<PageRequest> {
         match self {
             Self::Listed(requests) => requests.follow(id, next, ask),
-            Self::Kept(_) => None,
+            Self::Kept(_) | Self::Rejected(_) => None,
         }
     }
 }
@@ -137,6 +158,7 @@ impl Iterator for PageRequests {
         match self {
             Self::Listed(requests) => requests.next(),
             Self::Kept(requests) => requests.next(),
+            Self::Rejected(request) => request.next(),
         }
     }
 }

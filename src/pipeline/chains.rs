@@ -158,7 +158,7 @@ impl Chains {
                 Some(OpenChain { chain: Chain::new(url, config), ask: request.ask.clone() })
             }
             // What is behind a page that was kept was kept too.
-            Location::Http(_) | Location::File(_) | Location::Kept(_) => None,
+            Location::Http(_) | Location::File(_) | Location::Records(_) | Location::Kept(_) => None,
         }
     }
 

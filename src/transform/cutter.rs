@@ -430,7 +430,9 @@ mod tests {
             row_count += batch.row_count;
             sizes.extend(batch.rejects.iter().map(|reject| match &reject.raw {
                 RawRecord::Digest { size, .. } => *size,
-                RawRecord::Bytes(_) | RawRecord::Hidden { .. } => panic!("{reject:?}"),
+                RawRecord::Bytes(_) | RawRecord::Redacted(_) | RawRecord::Hidden { .. } => {
+                    panic!("{reject:?}")
+                }
             }));
         }
         Ok((row_count, sizes))

@@ -37,7 +37,7 @@ pub(super) fn refuse(page: &[u8], form: DeclaredForm, config: &TransformConfig) 
         DeclaredForm::ErrorReport => !documents_are_records(config.records.as_ref()),
         DeclaredForm::Unknown => config.records.is_none(),
         // A line is a record.
-        DeclaredForm::Ndjson | DeclaredForm::NoContent => false,
+        DeclaredForm::Ndjson | DeclaredForm::Records | DeclaredForm::NoContent => false,
     };
     let told = if is_judged { told_by(page, is_declared) } else { None };
     told.map_or(Ok(()), |told| Err(fault(&quoted(&told, config))))

@@ -46,6 +46,7 @@ pub(super) fn layout_of(
     let first_byte = reader.peek_token();
     let layout = match (first_byte, records) {
         _ if form == DeclaredForm::NoContent => Layout::Nothing,
+        _ if form == DeclaredForm::Records => Layout::Lines,
         _ if !is_whole && BYTE_ORDER_MARK.starts_with(head) => return Ok(None),
         (None, _) if !is_whole => return Ok(None),
         (None, _) if form == DeclaredForm::Ndjson => Layout::Nothing,
@@ -68,7 +69,7 @@ pub(super) fn layout_of(
 /// The layout that is assumed where a first record is so large that it can't be looked at whole.
 pub(super) fn layout_of_oversize(form: DeclaredForm) -> Layout {
     match form {
-        DeclaredForm::Ndjson => Layout::Lines,
+        DeclaredForm::Ndjson | DeclaredForm::Records => Layout::Lines,
         DeclaredForm::Unknown | DeclaredForm::NoContent | DeclaredForm::ErrorReport => {
             Layout::Walked(WalkedLayout::Documents)
         }
@@ -93,7 +94,7 @@ fn layout_of_objects(head: &[u8], is_whole: bool, start: usize, form: DeclaredFo
         },
         Err(fault) if fault.kind == FaultKind::UnexpectedEnd => match form {
             _ if !is_line_known => None,
-            DeclaredForm::Ndjson => by_the_next_line,
+            DeclaredForm::Ndjson | DeclaredForm::Records => by_the_next_line,
             DeclaredForm::Unknown | DeclaredForm::NoContent | DeclaredForm::ErrorReport => Some(false),
         },
         Err(_) => by_the_next_line,

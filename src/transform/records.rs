@@ -501,12 +501,12 @@ impl<'a> Records<'a> {
         }
         let record = &self.bytes[start..end];
         let shown = match self.rejects_raw {
-            RejectsRaw::Full => Some(record.to_vec()),
+            RejectsRaw::Full => Some(RawRecord::Bytes(record.to_vec())),
             RejectsRaw::Redacted => redacted(record, self.decoder.marks()),
             RejectsRaw::None => None,
         };
         self.hide_value(&mut fault);
-        let raw = shown.map_or(RawRecord::Hidden { size: record.len() as u64 }, RawRecord::Bytes);
+        let raw = shown.unwrap_or(RawRecord::Hidden { size: record.len() as u64 });
         self.push_reject(start, fault.pointer, fault.reason, raw);
     }
 

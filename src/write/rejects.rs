@@ -78,6 +78,9 @@ struct Line<'a> {
     /// Of how many bytes the hash is, where not of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256_bytes: Option<u64>,
+    /// Whether values of the record are blacked out.
+    #[serde(skip_serializing_if = "is_false")]
+    redacted: bool,
     /// Whether it is one value of a record that was written.
     #[serde(skip_serializing_if = "is_false")]
     value_discarded: bool,
@@ -113,11 +116,11 @@ impl PageRejects {
     pub fn push(&mut self, spools: &Spools, rejects: &[Reject]) -> Result<()> {
         for reject in rejects {
             let (raw, raw_base64) = match &reject.raw {
-                RawRecord::Bytes(raw) => raw_of(raw),
+                RawRecord::Bytes(raw) | RawRecord::Redacted(raw) => raw_of(raw),
                 RawRecord::Digest { .. } | RawRecord::Hidden { .. } => (None, None),
             };
             let (size, sha256) = match &reject.raw {
-                RawRecord::Bytes(_) => (None, None),
+                RawRecord::Bytes(_) | RawRecord::Redacted(_) => (None, None),
                 RawRecord::Hidden { size } => (Some(*size), None),
                 RawRecord::Digest { size, sha256 } => (Some(*size), Some(sha256.as_str())),
             };
@@ -130,6 +133,7 @@ impl PageRejects {
                 raw_base64,
                 size,
                 sha256,
+                redacted: matches!(reject.raw, RawRecord::Redacted(_)),
                 value_discarded: reject.loss == Loss::Value,
                 ..Line::about(self.id, &self.url)
             };

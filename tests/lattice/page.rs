@@ -111,7 +111,9 @@ impl Outcome {
 pub(crate) fn raw(reject: &Reject) -> &[u8] {
     match &reject.raw {
         RawRecord::Bytes(bytes) => bytes,
-        RawRecord::Digest { .. } | RawRecord::Hidden { .. } => panic!("every record of these tests is kept"),
+        RawRecord::Redacted(_) | RawRecord::Digest { .. } | RawRecord::Hidden { .. } => {
+            panic!("every record of these tests is kept")
+        }
     }
 }
 
