@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Vendor crates and the only files that import them.
 const VENDORS: &[(&str, &[&str])] = &[
-    ("ahash", &["transform/members.rs", "write/dictionary.rs"]),
+    ("ahash", &["transform/members.rs", "transform/records.rs", "write/dictionary.rs"]),
     ("base64", &["fetch/credentials.rs", "fetch/rejected.rs", "write/rejects.rs"]),
     ("brotli_decompressor", &["fetch/decompress.rs"]),
     ("chrono", &["calendar.rs"]),

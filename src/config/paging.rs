@@ -86,8 +86,8 @@ pub struct PaginationConfig {
     pub allows_other_origins: bool,
     /// The parameter that takes a cursor, where `paging` is found out.
     pub cursor_parameter: Option<String>,
-    /// Whether it is known where in a page its records are.
-    pub has_records: bool,
+    /// Reference tokens of the place in a page where its records are, if that is known.
+    pub records: Option<Vec<String>>,
     /// Reference tokens of the places around the records whose values are looked at: see [`Self::looking_around`].
     pub looked_at: Arc<[Vec<String>]>,
 }
@@ -101,7 +101,7 @@ impl Default for PaginationConfig {
             pages_max: 10_000,
             allows_other_origins: false,
             cursor_parameter: None,
-            has_records: false,
+            records: None,
             looked_at: Arc::default(),
         }
     }
@@ -113,6 +113,11 @@ impl PaginationConfig {
         self.paging != Paging::None
     }
 
+    /// The objects in which known places stand: the page, and the one that holds its records.
+    pub fn roots(&self) -> impl Iterator<Item = &[String]> {
+        roots(self.records.as_deref())
+    }
+
     /// The same, with the places that have to be looked at around the records, which `records` leads to.
     pub fn looking_around(mut self, records: Option<&[String]>) -> Self {
         let mut places: Vec<Vec<String>> = self.total.iter().cloned().collect();
@@ -121,12 +126,13 @@ impl PaginationConfig {
             places.push(next.clone());
             parents.push(next[..next.len().saturating_sub(1)].to_vec());
         }
-        parents.extend(records.map(|records| records[..records.len().saturating_sub(1)].to_vec()));
-        places.extend(KNOWN_LINKS.iter().map(|place| known(place)));
-        for cursor in &KNOWN_CURSORS {
-            places.push(known(cursor.place));
-            places.extend(cursor.marks.iter().map(|(mark, _)| known(mark)));
+        parents.extend(roots(records).map(<[String]>::to_vec));
+        let known_places = KNOWN_LINKS.iter().copied().chain(KNOWN_CURSORS.iter().map(|cursor| cursor.place));
+        for root in roots(records) {
+            places.extend(known_places.clone().map(|place| [root, &known(place)].concat()));
         }
+        let marks = KNOWN_CURSORS.iter().flat_map(|cursor| cursor.marks);
+        places.extend(marks.map(|(mark, _)| known(mark)));
         let names = SIGNS.iter().map(|(name, _)| *name).chain(TOTALS).chain(PAGE_COUNTS);
         for name in names {
             places.extend(parents.iter().map(|parent| [parent.as_slice(), &[name.to_owned()]].concat()));
@@ -138,10 +144,16 @@ impl PaginationConfig {
                 around.push(place);
             }
         }
-        self.has_records = records.is_some();
+        self.records = records.map(<[String]>::to_vec);
         self.looked_at = if self.is_on() { around.into() } else { Arc::default() };
         self
     }
+}
+
+/// The objects in which known places stand: the page, and the one that holds its records.
+fn roots(records: Option<&[String]>) -> impl Iterator<Item = &[String]> {
+    let around = records.and_then(|records| records.split_last()).map(|(_, around)| around);
+    [&[] as &[String]].into_iter().chain(around.filter(|around| !around.is_empty()))
 }
 
 fn known(pointer: &str) -> Vec<String> {

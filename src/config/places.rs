@@ -44,16 +44,19 @@ pub struct KnownCursor {
     pub marks: &'static [(&'static str, &'static str)],
     /// The parameter that takes it in many APIs.
     pub usual: &'static str,
+    /// Whether a record may well have a member of its name, so that it counts only beside what are known to be records.
+    pub is_generic: bool,
 }
 
 /// Members whose value is a cursor.
-pub const KNOWN_CURSORS: [KnownCursor; 20] = [
+pub const KNOWN_CURSORS: [KnownCursor; 22] = [
     // Notion, Twitter; in others it is `cursor` more often than not.
     KnownCursor {
         place: "/next_cursor",
         parameter: None,
         marks: &[("/object", "start_cursor"), ("/next_cursor_str", "cursor"), ("/previous_cursor", "cursor")],
         usual: "cursor",
+        is_generic: false,
     },
     // Slack.
     sure("/response_metadata/next_cursor", "cursor"),
@@ -68,6 +71,7 @@ pub const KNOWN_CURSORS: [KnownCursor; 20] = [
         parameter: None,
         marks: &[("/html_attributions", "pagetoken")],
         usual: "page_token",
+        is_generic: false,
     },
     sure("/NextToken", "NextToken"),
     sure("/nextToken", "nextToken"),
@@ -77,13 +81,20 @@ pub const KNOWN_CURSORS: [KnownCursor; 20] = [
         parameter: None,
         marks: &[("/meta/result_count", "pagination_token")],
         usual: "next_token",
+        is_generic: false,
     },
     // Kubernetes.
     sure("/metadata/continue", "continue"),
     // Crossref.
     sure("/message/next-cursor", "cursor"),
     // Reddit.
-    KnownCursor { place: "/data/after", parameter: None, marks: &[("/kind", "after")], usual: "after" },
+    KnownCursor {
+        place: "/data/after",
+        parameter: None,
+        marks: &[("/kind", "after")],
+        usual: "after",
+        is_generic: true,
+    },
     // HubSpot.
     sure("/paging/next/after", "after"),
     sure("/vid-offset", "vidOffset"),
@@ -92,14 +103,16 @@ pub const KNOWN_CURSORS: [KnownCursor; 20] = [
     unsure("/end_cursor", "after"),
     unsure("/page_info/end_cursor", "after"),
     unsure("/pageInfo/endCursor", "after"),
+    unsure("/PaginationToken", "PaginationToken"),
+    KnownCursor { place: "/after", parameter: None, marks: &[], usual: "after", is_generic: true },
 ];
 
 const fn sure(place: &'static str, parameter: &'static str) -> KnownCursor {
-    KnownCursor { place, parameter: Some(parameter), marks: &[], usual: parameter }
+    KnownCursor { place, parameter: Some(parameter), marks: &[], usual: parameter, is_generic: false }
 }
 
 const fn unsure(place: &'static str, usual: &'static str) -> KnownCursor {
-    KnownCursor { place, parameter: None, marks: &[], usual }
+    KnownCursor { place, parameter: None, marks: &[], usual, is_generic: false }
 }
 
 /// Whether these keys lead to a member that tells one API from another, and nothing of pages.
@@ -148,8 +161,16 @@ pub const SIGNS: [(&str, bool); 18] = [
 
 /// Members whose value is the number of all records, and that of all pages. `count` is none of them: it is as often that
 /// of one page, or what was asked for.
-pub const TOTALS: [&str; 7] =
-    ["total", "total_count", "totalCount", "total_results", "totalResults", "total_items", "totalItems"];
+pub const TOTALS: [&str; 8] = [
+    "total",
+    "total_count",
+    "totalCount",
+    "TotalCount",
+    "total_results",
+    "totalResults",
+    "total_items",
+    "totalItems",
+];
 /// See [`TOTALS`].
 pub const PAGE_COUNTS: [&str; 6] =
     ["total_pages", "totalPages", "page_count", "pageCount", "last_page", "lastPage"];

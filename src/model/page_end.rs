@@ -34,7 +34,8 @@ pub struct Around {
     pub members: HashSet<[u8; 16]>,
     /// Whether there were more members than are kept.
     pub is_partial: bool,
-    /// Whether a page that was taken for one record holds a list, so that it may as well be an object around its records.
+    /// Whether a page that was taken for one record holds a list that is empty or of objects, so that it may as well be an
+    /// object around its records.
     pub holds_list: bool,
 }
 
@@ -63,47 +64,19 @@ impl Around {
 
 /// What tells records of a page from those of another one, however they were cut into chunks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "WrittenDigest", from = "WrittenDigest")]
 pub struct RecordsDigest {
-    /// The sum of the digests of all records: the same records in another order are the same.
-    sum: u128,
-    first: Option<u128>,
+    /// The sum of the hashes of all records: the same records in another order are the same. 64 bits are enough: two
+    /// pages are compared, and a server that would make them seem alike may as well send the same.
+    sum: u64,
+    first: Option<u64>,
     count: u64,
-}
-
-/// As JSON has it, whose numbers are shorter.
-#[derive(Serialize, Deserialize)]
-struct WrittenDigest {
-    sum: [u64; 2],
-    first: Option<[u64; 2]>,
-    count: u64,
-}
-
-fn halves(number: u128) -> [u64; 2] {
-    [(number >> 64) as u64, number as u64]
-}
-
-fn whole([high, low]: [u64; 2]) -> u128 {
-    u128::from(high) << 64 | u128::from(low)
-}
-
-impl From<RecordsDigest> for WrittenDigest {
-    fn from(digest: RecordsDigest) -> Self {
-        Self { sum: halves(digest.sum), first: digest.first.map(halves), count: digest.count }
-    }
-}
-
-impl From<WrittenDigest> for RecordsDigest {
-    fn from(written: WrittenDigest) -> Self {
-        Self { sum: whole(written.sum), first: written.first.map(whole), count: written.count }
-    }
 }
 
 impl RecordsDigest {
-    /// Adds a record, by its digest.
-    pub fn push(&mut self, digest: u128) {
-        self.sum = self.sum.wrapping_add(digest);
-        self.first.get_or_insert(digest);
+    /// Adds a record, by its hash.
+    pub fn push(&mut self, hash: u64) {
+        self.sum = self.sum.wrapping_add(hash);
+        self.first.get_or_insert(hash);
         self.count += 1;
     }
 
@@ -121,7 +94,7 @@ impl RecordsDigest {
 
     /// Whether all records are one and the same, so that another page may well hold as many of it.
     pub fn is_uniform(&self) -> bool {
-        self.first.is_some_and(|first| first.wrapping_mul(u128::from(self.count)) == self.sum)
+        self.first.is_some_and(|first| first.wrapping_mul(self.count) == self.sum)
     }
 }
 
@@ -160,17 +133,17 @@ mod tests {
 
     #[test]
     fn records_are_told_apart_however_they_are_cut() {
-        let of = |records: &[u128]| {
+        let of = |records: &[u64]| {
             let mut digest = RecordsDigest::default();
             records.iter().for_each(|record| digest.push(*record));
             digest
         };
-        let mut joined = of(&[7, u128::MAX]);
+        let mut joined = of(&[7, u64::MAX]);
         joined.add(&RecordsDigest::default());
         joined.add(&of(&[3]));
-        assert_eq!(joined, of(&[7, u128::MAX, 3]));
+        assert_eq!(joined, of(&[7, u64::MAX, 3]));
         assert_ne!(joined, of(&[7, 3]));
-        assert!(of(&[9]).is_uniform() && of(&[u128::MAX; 3]).is_uniform());
+        assert!(of(&[9]).is_uniform() && of(&[u64::MAX; 3]).is_uniform());
         assert!(!joined.is_uniform() && !RecordsDigest::default().is_uniform());
     }
 }

@@ -109,28 +109,29 @@ impl<'a> Lookout<'a> {
     }
 }
 
-/// Whether a value is a list, or has one among its members.
+/// Whether a value is a list that may be one of records, or has one among its members.
 fn holds_list(value: &[u8]) -> bool {
-    let mut reader = Reader::new(value);
-    match reader.peek_token() {
-        Some(b'[') => true,
-        Some(b'{') => {
-            let mut has_list = || -> Read<bool> {
-                let mut goes_on = reader.enter(b'}');
-                while goes_on {
-                    reader.key()?;
-                    if reader.peek_token() == Some(b'[') {
-                        return Ok(true);
-                    }
-                    reader.skip_value()?;
-                    goes_on = reader.goes_on(b'}')?;
-                }
-                Ok(false)
-            };
-            has_list().unwrap_or(false)
-        }
+    let is_of_records = |reader: &mut Reader<'_>| match reader.peek_token() {
+        Some(b'[') => !reader.enter(b']') || reader.peek_token() == Some(b'{'),
         _ => false,
+    };
+    let mut reader = Reader::new(value);
+    if reader.peek_token() != Some(b'{') {
+        return is_of_records(&mut reader);
     }
+    let mut has_list = || -> Read<bool> {
+        let mut goes_on = reader.enter(b'}');
+        while goes_on {
+            reader.key()?;
+            if is_of_records(&mut reader.clone()) {
+                return Ok(true);
+            }
+            reader.skip_value()?;
+            goes_on = reader.goes_on(b'}')?;
+        }
+        Ok(false)
+    };
+    has_list().unwrap_or(false)
 }
 
 fn is_empty_list(value: &[u8]) -> bool {
@@ -191,6 +192,14 @@ mod tests {
             [r#"{"ok":true}"#, r#"{"meta":{"ok":false}}"#, r#"{"kind":"error"}"#, r#"{"meta":{"at":[2]}}"#]
         {
             assert!(!of(page).says_no_more_than(&first), "{page}");
+        }
+        for (page, holds_list) in [
+            (r#"{"a":["x"]}"#, false),
+            (r#"{"a":[{}]}"#, true),
+            (r#"{"a":{"b":[]}}"#, true),
+            (r#"{"a":{"b":[1]}}"#, false),
+        ] {
+            assert_eq!(of(page).holds_list, holds_list, "{page}");
         }
         let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MEMBER_BYTES_MAX));
         assert!(of(&large).is_partial && !of(&large).says_no_more_than(&first));

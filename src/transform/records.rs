@@ -5,6 +5,8 @@
 
 mod hand_over;
 
+use ahash::RandomState;
+
 use super::beside::Lookout;
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::fits;
@@ -17,7 +19,6 @@ use super::reader::{Fault, FaultKind, Reader};
 use super::redact::redacted;
 use super::walk::{Next, Walk};
 use crate::config::{RejectsRaw, TransformConfig};
-use crate::digest::RunningDigest;
 use crate::model::{
     Around, FieldFeatures, Loss, PageBatch, PageFault, RawRecord, Received, RecordsDigest, Reject,
 };
@@ -173,15 +174,6 @@ fn decode_held_to(
     })
 }
 
-/// The first half of the SHA-256 of a record.
-fn short_digest(record: &[u8]) -> u128 {
-    let mut digest = RunningDigest::default();
-    digest.update(record);
-    let mut short = [0; 16];
-    short.copy_from_slice(&digest.finish()[..16]);
-    u128::from_le_bytes(short)
-}
-
 /// Whether a text is a whole JSON value and nothing else.
 fn is_one_value(text: &[u8]) -> bool {
     let mut reader = Reader::new(text);
@@ -216,6 +208,8 @@ struct Records<'a> {
     lookout: Lookout<'a>,
     /// What tells the records apart, where something stands around them and pages follow each other.
     digest: RecordsDigest,
+    /// The same for all pages of a run, whatever they hold.
+    record_hashes: RandomState,
     /// Whether there is nothing but an object without a place of records.
     lacks_records: bool,
     /// Index of the record that is next.
@@ -259,6 +253,7 @@ impl<'a> Records<'a> {
             reject_bytes: 0,
             lookout: Lookout::new(&config.looked_at),
             digest: RecordsDigest::default(),
+            record_hashes: RandomState::with_seeds(1, 2, 3, 4),
             lacks_records: false,
             index: 0,
             utf8_checked_to: start,
@@ -334,7 +329,7 @@ impl<'a> Records<'a> {
                 taken => taken?,
             }
             if walk.is_of_envelopes() && self.lookout.is_on() {
-                self.digest.push(short_digest(reader.taken_since(start)));
+                self.digest.push(self.record_hashes.hash_one(reader.taken_since(start)));
             }
             walk.pass()?;
         }

@@ -120,8 +120,28 @@ fn pages_that_are_taken_for_records_are_followed_too() {
         assert!(outcome.stdout.contains("json-link --next-path /next"), "{}", outcome.stdout);
         assert!(outcome.stdout.contains(&format!("--records /{key}")), "{}", outcome.stdout);
     }
+    // In the object that holds the records.
+    let api = Api::new(|target| {
+        let page = number(target, "o", 0);
+        let next = (page < 2).then(|| format!("/x?o={}", page + 1));
+        plain(&json!({"body": {"items": records([page]), "next_url": next}}))
+    });
+    let (outcome, output) = run(&api.site(&["/x"]), "--records /body/items --paginate auto", 0);
+    assert_eq!(ids(&output), [0, 1, 2]);
+    assert!(outcome.stdout.contains("json-link --next-path /body/next_url"), "{}", outcome.stdout);
+    for beside in [json!({"after": "x"}), json!({"PaginationToken": "x"}), json!({"TotalCount": 9})] {
+        let mut body = json!({"body": {"items": records([1])}});
+        body["body"].as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+        let api = Api::new(move |_| plain(&body));
+        run(&api.site(&["/x"]), "--records /body/items --paginate auto", 3);
+    }
     // What is no object around records may have such a key of its own.
-    for page in [json!({"id": 1, "next_cursor": "x"}), json!({"id": 1, "more": true, "total": 9})] {
+    for page in [
+        json!({"id": 1, "next_cursor": "x"}),
+        json!({"id": 1, "more": true, "total": 9}),
+        json!({"id": 1, "tags": ["a"], "next": "b", "done": false}),
+        json!({"id": 1, "pull_requests": [], "after": "f00"}),
+    ] {
         let api = Api::new(move |_| plain(&page));
         let (_, output) = run(&api.site(&["/x"]), "--paginate auto", 0);
         assert_eq!(ids(&output), [1]);

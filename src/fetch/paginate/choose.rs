@@ -2,13 +2,13 @@
 //! there is more but not how to come by it, which is never taken for an end.
 
 use super::parameter::{has_parameter, has_parameter_in, number_in};
-use super::told::{Sign, Told, is_url, tokens};
+use super::told::{Sign, Told, is_url, shown, tokens};
 use crate::config::{CURSOR_PARAMETERS, KNOWN_CURSORS, KNOWN_LINKS, KnownCursor, Paging};
 use crate::model::Beside;
 
 /// Parameters of a URL that count pages, or records.
-const PAGE_PARAMETERS: [&str; 2] = ["page", "pageNumber"];
-const OFFSET_PARAMETERS: [&str; 3] = ["offset", "skip", "startAt"];
+const PAGE_PARAMETERS: [&str; 4] = ["page", "pageNumber", "page_number", "page[number]"];
+const OFFSET_PARAMETERS: [&str; 4] = ["offset", "skip", "startAt", "page[offset]"];
 
 /// What leads on from a first page.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,41 +48,49 @@ pub(super) fn choose(told: Told<'_>) -> Choice {
     if let Some(Sign::End(place)) = &sign {
         return Choice::none(format!("the first page says at {place} that there is no other one"));
     }
-    let mut end_at = None;
+    let knows_records = told.config.records.is_some() || told.end.records_hint.is_some();
     // What can't be told apart from a value of a record is none where the page may be a record.
-    let may_be_record = !told.config.has_records && !told.end.around.holds_list;
-    for place in KNOWN_LINKS {
-        match told.at_known(place) {
+    let may_be_record = !knows_records && !told.end.around.holds_list;
+    let mut end_at: Option<String> = None;
+    let links: Vec<_> =
+        told.config.roots().flat_map(|root| KNOWN_LINKS.map(|place| below(root, place))).collect();
+    for place in &links {
+        match told.at(place) {
             Some(Beside::Text(text)) if is_url(text) => {
-                let paging = Paging::JsonLink { next: tokens(place) };
+                let paging = Paging::JsonLink { next: place.clone() };
                 return Choice::Known { paging, why: "the first page has a URL there".to_owned() };
             }
-            Some(value) if says_no(value) => end_at = end_at.or(Some(place)),
+            Some(value) if says_no(value) => end_at = end_at.or_else(|| Some(shown(place))),
             _ => {}
         }
     }
-    for cursor in &KNOWN_CURSORS {
-        match told.at_known(cursor.place) {
-            Some(value) if says_no(value) => end_at = end_at.or(Some(cursor.place)),
-            Some(Beside::Text(_) | Beside::Number(_)) if !may_be_record => {
-                return cursor_choice(told, cursor);
+    for (root, cursor) in
+        told.config.roots().flat_map(|root| KNOWN_CURSORS.iter().map(move |cursor| (root, cursor)))
+    {
+        let place = below(root, cursor.place);
+        let may_be_own = may_be_record || cursor.is_generic && !knows_records;
+        match told.at(&place) {
+            Some(value) if says_no(value) => end_at = end_at.or_else(|| Some(shown(&place))),
+            Some(Beside::Text(_) | Beside::Number(_)) if !may_be_own => {
+                return cursor_choice(told, cursor, place);
             }
             _ => {}
         }
     }
-    for place in KNOWN_LINKS {
-        match told.at_known(place) {
-            Some(Beside::Number(number)) if place.ends_with("next_page") && number.parse::<u64>().is_ok() => {
-                let paging = Paging::Cursor { next: tokens(place), parameter: "page".to_owned() };
-                return Choice::Known {
-                    paging,
-                    why: "the first page has the number of another one there".to_owned(),
-                };
+    for place in &links {
+        let is_number = place.last().is_some_and(|name| name == "next_page");
+        match told.at(place) {
+            Some(Beside::Number(number))
+                if is_number && number.parse::<u64>().is_ok_and(|number| number > 0) =>
+            {
+                let paging = Paging::Cursor { next: place.clone(), parameter: "page".to_owned() };
+                let why = "the first page has the number of another one there";
+                return Choice::Known { paging, why: why.to_owned() };
             }
-            Some(value @ (Beside::Text(_) | Beside::Number(_))) if !says_no(value) && !may_be_record => {
+            Some(value @ (Beside::Text(_) | Beside::Number(_))) if !says_no(value) && knows_records => {
                 return match &told.config.cursor_parameter {
-                    Some(parameter) => cursor_of(place, parameter),
-                    None => Choice::Unknown { reason: no_parameter(place, None) },
+                    Some(parameter) => cursor_of(place.clone(), parameter),
+                    None => Choice::Unknown { reason: no_parameter(&shown(place), None) },
                 };
             }
             _ => {}
@@ -92,7 +100,7 @@ pub(super) fn choose(told: Told<'_>) -> Choice {
         Some(Sign::More(place)) if !may_be_record => Some(place),
         _ => None,
     };
-    if let (Some(place), None) = (end_at, &more_at) {
+    if let (Some(place), None) = (&end_at, &more_at) {
         return Choice::none(format!("the first page says at {place} that there is no other one"));
     }
     if let Some(counted) = counted_choice(told) {
@@ -102,11 +110,16 @@ pub(super) fn choose(told: Told<'_>) -> Choice {
         return Choice::Unknown { reason: no_way(&format!("says at {place} that there are more")) };
     }
     if let Some((place, number)) =
-        told.total_beyond(told.end.record_count, 1).filter(|_| told.config.has_records)
+        told.total_beyond(told.end.record_count, 1).filter(|_| told.config.records.is_some())
     {
         return Choice::Unknown { reason: no_way(&format!("has {number} at {place}")) };
     }
     Choice::none("the first page tells of no other one at a known place")
+}
+
+/// A place of ours in an object that these keys lead to.
+fn below(root: &[String], place: &str) -> Vec<String> {
+    [root, &tokens(place)].concat()
 }
 
 fn says_no(value: &Beside) -> bool {
@@ -118,13 +131,13 @@ fn says_no(value: &Beside) -> bool {
     }
 }
 
-fn cursor_of(place: &str, parameter: &str) -> Choice {
-    let paging = Paging::Cursor { next: tokens(place), parameter: parameter.to_owned() };
+fn cursor_of(next: Vec<String>, parameter: &str) -> Choice {
+    let paging = Paging::Cursor { next, parameter: parameter.to_owned() };
     Choice::Known { paging, why: "the first page has a cursor there".to_owned() }
 }
 
 /// By the parameter that is given, that the request has, or that this API is known to have.
-fn cursor_choice(told: Told<'_>, cursor: &KnownCursor) -> Choice {
+fn cursor_choice(told: Told<'_>, cursor: &KnownCursor, place: Vec<String>) -> Choice {
     let url = told.end.answered_url.as_ref();
     let has = |parameter: &str| url.is_some_and(|url| has_parameter(url, parameter));
     let asked = CURSOR_PARAMETERS.into_iter().find(|parameter| has(parameter));
@@ -136,8 +149,8 @@ fn cursor_choice(told: Told<'_>, cursor: &KnownCursor) -> Choice {
     let marked = cursor.marks.iter().find(|(mark, _)| told.at_known(mark).is_some()).map(|(_, name)| *name);
     let given = told.config.cursor_parameter.as_deref();
     match given.or(asked).or(cursor.parameter).or(marked).or(bracketed) {
-        Some(parameter) => cursor_of(cursor.place, parameter),
-        None => Choice::Unknown { reason: no_parameter(cursor.place, Some(cursor.usual)) },
+        Some(parameter) => cursor_of(place, parameter),
+        None => Choice::Unknown { reason: no_parameter(&shown(&place), Some(cursor.usual)) },
     }
 }
 

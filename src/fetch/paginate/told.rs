@@ -85,8 +85,9 @@ impl<'a> Told<'a> {
     /// As [`Self::sign`], where pages are counted, so that a link to the next one is a sign, too.
     pub(super) fn sign_or_link(self) -> Option<Sign> {
         let link = self.found().find_map(|(place, value)| {
+            let mut roots = self.config.roots().filter_map(|root| place.strip_prefix(root));
+            let is_link = roots.any(|rest| KNOWN_LINKS.contains(&shown(rest).as_str()));
             let place = shown(place);
-            let is_link = KNOWN_LINKS.contains(&place.as_str());
             match value {
                 _ if !is_link => None,
                 Beside::Null | Beside::False => Some(Sign::End(place)),
