@@ -145,9 +145,17 @@ impl<'a> Asker<'a> {
     async fn begin(&mut self, request: PageRequest, chain: Option<OpenChain>) -> Result<(), Stopped> {
         // What it reserves is had in page order: whatever this page waits for, all earlier pages have theirs and go on,
         // so they are written and give theirs back.
-        self.line.go_ahead().await;
         let turn = self.next_turn();
-        let ticket = Arc::new(self.line.ticket(turn).await);
+        let ticket = tokio::select! {
+            biased;
+            // Who takes no more pages gives nothing back either, and would be waited for without end. What is dropped is a
+            // place in the line.
+            () = self.queue.closed() => return Err(Stopped),
+            ticket = async {
+                self.line.go_ahead().await;
+                self.line.ticket(turn).await
+            } => Arc::new(ticket),
+        };
         let (sender, steps) = mpsc::channel(self.line.steps_max());
         let (id, key, shown) = (request.id, request.key, Arc::clone(&request.shown));
         let life = Arc::clone(self.line).life_of_a_page(request, Arc::clone(&ticket), sender);
