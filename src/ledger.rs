@@ -254,21 +254,32 @@ impl Ledger {
     /// # Errors
     /// It can't be written. It is a defect of the caller if no run works.
     pub fn end_run(&mut self, end: RunEnd) -> Result<Vec<String>> {
+        self.end_run_with(end, &[])
+    }
+
+    /// As [`Self::end_run`], of a run that is complete, with pages that are published and in no part: they become done with its
+    /// end, and not before, when another run would take them for rows of a part.
+    ///
+    /// # Errors
+    /// As those of [`Self::end_run`]. It is a defect of the caller if a page is done already.
+    pub fn end_run_with(&mut self, end: RunEnd, pages: &[PageRow]) -> Result<Vec<String>> {
         self.running_work()?;
         let before = self.newest.clone().ok_or_else(|| Error::defect("a run ends that never began"))?;
         let mut after = before.clone();
         after.row.end = Some(end);
         let (first_run, is_complete) = (after.first_run, !after.is_unfinished());
-        let states = if is_complete && self.has_pages(0, first_run - 1)? {
-            PageStates::of_work(&self.database, first_run)?
-        } else {
-            PageStates::default()
-        };
+        let has_older = is_complete && self.has_pages(0, first_run - 1)?;
         let files = self.write(|changes| {
+            changes.put_pages(first_run, pages, None, |_| PageState::Done)?;
             changes.end_run(&before, &after)?;
             if !is_complete {
                 return Ok(Vec::new());
             }
+            let states = if has_older {
+                PageStates::of_work(changes.database, first_run)?
+            } else {
+                PageStates::default()
+            };
             if !states.is_empty() {
                 changes.forget_pages(0, first_run - 1, |older| match states.of(&older.url_key) {
                     Some(PageState::Done) => false,

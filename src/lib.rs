@@ -47,7 +47,7 @@
 //!   it. A chunk is decoded without it first; only if its columns don't fit is each record looked at.
 //!   [`pipeline::Surveyor`] runs the line up to the columns, to print the schema that there is.
 //! - **What is done is known.** A page is done in the transaction that makes the part with its rows known, after the
-//!   bytes of the part are on the disk ([`ledger`]). The line does not use it yet.
+//!   bytes of the part are on the disk ([`ledger`]).
 //! - **A reader never sees a half-made output.** [`sink`] locks the target, keeps scratch files beside it,
 //!   and renames only what was synced, reopened and compared with the counts.
 //!

@@ -434,16 +434,16 @@ impl Saving {
             || report.exit_code == ErrorKind::Storage.exit_code();
         self.save_failed_pages()?;
         if let Some(ledger) = &mut self.ledger {
-            if matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial) {
-                // What was written since the last time is published, and needs no part any more.
-                ledger.commit_parts(&[], &self.pages)?;
-            }
-            ledger.end_run(RunEnd {
+            let is_complete = matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial);
+            // What was written since the last time is published, and needs no part any more.
+            let pages = if is_complete { std::mem::take(&mut self.pages) } else { Vec::new() };
+            let end = RunEnd {
                 ended_at: now_rfc3339(),
                 status: report.status,
                 exit_code: report.exit_code,
                 summary_json: report.to_json(),
-            })?;
+            };
+            ledger.end_run_with(end, &pages)?;
         }
         if let Some(ledger) = self.ledger.take() {
             ledger.close()?;
