@@ -154,6 +154,15 @@ impl Sinks<'_> {
     }
 }
 
+/// Sees to it, when it is dropped, that pages which are given up then let no others be asked for in their place.
+struct LastRequests<'a>(&'a Line);
+
+impl Drop for LastRequests<'_> {
+    fn drop(&mut self) {
+        self.0.run_is_over();
+    }
+}
+
 /// A page is put off: others go first.
 struct PutOff;
 
@@ -576,6 +585,8 @@ impl Writer<'_> {
         report: &mut Report,
         mut tally: Tally,
     ) -> Result<Tally> {
+        // Dropped before the pages in the line are.
+        let _last_requests = LastRequests(self.line);
         let mut stopped = None;
         loop {
             let page = match stopped {
@@ -665,6 +676,8 @@ impl Writer<'_> {
     /// Keeps what is written for the next run, and says that this one is over.
     async fn stop(&mut self, kind: ErrorKind, report: &Report, tally: &Tally) -> Result<Error> {
         let by = if kind == ErrorKind::Unfinished { "its time or number of pages" } else { "a signal" };
+        // Not while it is kept what is written, either.
+        self.line.run_is_over();
         let mut message = format!("stopped by {by}; nothing was published");
         if let Some(saving) = &mut self.saving {
             saving.save(&mut self.sinks, report, tally).await?;

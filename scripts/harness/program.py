@@ -90,7 +90,7 @@ def run(etl, urls, folder, options, seconds_max):
     with (place / "stdout").open("wb") as stdout, (place / "stderr").open("wb") as stderr:
         begun = time.monotonic()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=_environment()
+            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=environment()
         )
         exit_code, peak_bytes, is_killed = _watch(process, begun + seconds_max)
         seconds = time.monotonic() - begun
@@ -141,7 +141,7 @@ def _high_water_bytes(status):
         return 0
 
 
-def _environment():
+def environment():
     """This process's environment without proxies, which would come between the program and a loopback server."""
     return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 

@@ -98,6 +98,11 @@ impl HttpClient {
         Ok(client)
     }
 
+    /// Says that no page is asked for any more.
+    pub(super) fn run_is_over(&self) {
+        self.hosts.close();
+    }
+
     /// Asks for the page at `url` once and reads the head of the answer.
     pub(super) async fn ask(
         self: &Arc<Self>,

@@ -89,6 +89,11 @@ impl Fetcher {
         self.calm.come();
     }
 
+    /// Says that the run is over: no page is asked for any more, and those that would be wait until they are given up.
+    pub fn run_is_over(&self) {
+        self.client.run_is_over();
+    }
+
     /// Says that nobody goes on: those that were given up for now hold up nobody.
     pub fn nobody_goes_on(&self) {
         self.calm.call();

@@ -12,6 +12,7 @@
 //! others could use. Its page is asked for again once nobody else is (see [`Calm`](super::waiting::Calm)).
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(super) struct Hosts {
     requests: Arc<Semaphore>,
     /// Of all hosts.
     latencies: Arc<Mutex<Latencies>>,
+    /// Whether nobody gets leave any more.
+    is_over: AtomicBool,
 }
 
 /// What an answer says beside its page.
@@ -137,7 +140,13 @@ struct Waiter<'a> {
 impl Hosts {
     pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>) -> Self {
         let requests = Arc::new(Semaphore::new(config.concurrency));
-        Self { config, metrics, hosts: Mutex::default(), requests, latencies: Arc::default() }
+        let (hosts, latencies) = (Mutex::default(), Arc::default());
+        Self { config, metrics, hosts, requests, latencies, is_over: AtomicBool::new(false) }
+    }
+
+    /// Gives nobody leave any more: pages are given up one after the other, and the place of one is not for the next.
+    pub(super) fn close(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     /// Waits for leave to ask the host of `url` for a page.
@@ -175,6 +184,9 @@ impl Hosts {
             }
             () = page.urged() => None,
         };
+        if self.is_over.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         leave.sent_at = Instant::now();
         leave.answer_count = leave.host.line().answer_count;
         page.enter(Phase::Sent { host: Arc::clone(&leave.host), at: leave.sent_at });

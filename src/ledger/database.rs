@@ -74,8 +74,9 @@ impl Database {
         created.map_err(|error| Error::storage("create", path, error))?;
         let connection = connect(path, Duration::ZERO)?;
         // Nothing needs to survive half-built, so it is synced once, as a whole.
-        let script = format!("PRAGMA synchronous = OFF; BEGIN; {script}; COMMIT; PRAGMA journal_mode = WAL");
-        let built = connection.execute_batch(&script).map_err(|error| fault(path, "create", error));
+        let script = format!("PRAGMA synchronous = OFF; BEGIN; {script}; COMMIT");
+        let built = connection.execute_batch(&script).and_then(|()| use_log(&connection));
+        let built = built.map_err(|error| fault(path, "create", error));
         built.and(connection.close().map_err(|(_, error)| fault(path, "create", error)))?;
         let synced = File::open(path).and_then(|file| file.sync_all());
         synced.map_err(|error| Error::storage("sync", path, error))
@@ -245,6 +246,15 @@ fn connect(path: &Path, wait: Duration) -> Result<Connection> {
     let connection = Connection::open_with_flags(absolute, flags)
         .and_then(|connection| connection.busy_timeout(wait).map(|()| connection));
     connection.map_err(|error| fault(path, "open", error))
+}
+
+/// Has a file written by way of a log from now on.
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = statement.query([])?;
+    // It answers first and writes then: whether it could is told by what comes after the answer.
+    while answers.next()?.is_some() {}
+    Ok(())
 }
 
 /// Why the system does not open a file, of which SQLite says less.

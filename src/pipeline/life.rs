@@ -292,6 +292,11 @@ impl Line {
         self.fetcher.all_are_asked_for();
     }
 
+    /// Says that the run is over, so that no page is asked for any more.
+    pub(super) fn run_is_over(&self) {
+        self.fetcher.run_is_over();
+    }
+
     /// Waits until all pages that were asked for are done.
     pub(super) async fn all_done(&self) {
         while !self.is_idle() {
