@@ -26,6 +26,8 @@ use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes,
 
 /// Pages, done or failed, that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
 const PAGES_MAX: usize = 20_000;
+/// And bytes of what they said of the next ones.
+const SAID_BYTES_MAX: usize = 4 << 20;
 
 /// What a run keeps.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(super) struct Saving {
     pages: Vec<PageRow>,
     /// Pages that failed, and are not kept yet.
     failed_pages: Vec<PageRow>,
+    /// Bytes of what pages said that are not kept yet.
+    said_bytes: usize,
     saved_at: Instant,
 }
 
@@ -134,6 +138,7 @@ impl Saving {
             listed: report.pages.listed,
             pages: Vec::new(),
             failed_pages: Vec::new(),
+            said_bytes: 0,
             saved_at: Instant::now(),
         };
         if state.is_fresh {
@@ -298,6 +303,7 @@ impl Saving {
         said: Option<Vec<u8>>,
     ) {
         let notes = end.notes.as_deref();
+        self.said_bytes += said.as_ref().map_or(0, Vec::len);
         self.pages.push(PageRow {
             place: id.place(),
             line: id.line,
@@ -344,6 +350,7 @@ impl Saving {
     pub(super) fn is_due(&self) -> bool {
         self.saved_at.elapsed() >= self.config.checkpoint
             || self.pages.len().max(self.failed_pages.len()) >= PAGES_MAX
+            || self.said_bytes >= SAID_BYTES_MAX
     }
 
     /// Keeps what is written.
@@ -367,6 +374,7 @@ impl Saving {
         let mut rows: Vec<PartRow> = parts.into_iter().map(|part| self.row_of(part)).collect();
         rows.push(self.row(None, 0, rejects.map(file_of), &PartNotes { columns: None, order: Some(order) }));
         let pages = std::mem::take(&mut self.pages);
+        self.said_bytes = 0;
         self.ledger()?.commit_parts(&rows, &pages)?;
         self.save_failed_pages()?;
         tracing::info!(pages = pages.len(), folder = %self.folder.path().display(), "kept what is done");
