@@ -250,12 +250,12 @@ impl HttpClient {
         request: RequestBuilder,
         attempts: &mut Attempts<'_>,
     ) -> Result<Exchange, AttemptFault> {
-        let leave = self.stand_in_line(url, attempts).await?;
+        let mut leave = self.stand_in_line(url, attempts).await?;
         self.metrics.requests_sent.add(1);
         if attempts.note_sent() {
             self.metrics.requests_retried.add(1);
         }
-        let answer = self.wait_for_answer(request, &leave, attempts);
+        let answer = self.wait_for_answer(request, &mut leave, attempts);
         let response = attempts.deadline().within(answer).await??;
         attempts.waiting().enter(Phase::Moving);
         let status = response.status().as_u16();
@@ -274,7 +274,7 @@ impl HttpClient {
     async fn wait_for_answer(
         &self,
         request: RequestBuilder,
-        leave: &Leave,
+        leave: &mut Leave,
         attempts: &Attempts<'_>,
     ) -> Result<Response, AttemptFault> {
         let silence_max = attempts.silence_left(self.config.read_timeout);
@@ -284,6 +284,9 @@ impl HttpClient {
         let is_in_vain = loop {
             // What is usual may become known, and others may be answered, while this one is waited for.
             let is_late = leave.patience().is_some_and(|patience| leave.sent_at().elapsed() >= patience);
+            if attempts.waiting().is_late() {
+                leave.be_late(&self.hosts);
+            }
             if is_late && is_asked_again && leave.is_again_in_vain() {
                 break true;
             }

@@ -39,8 +39,10 @@ pub(super) struct Hosts {
     config: HttpConfig,
     metrics: Arc<Metrics>,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
-    /// Leave to have a request in flight, wherever to.
+    /// Leave to have a request in flight, wherever to; and, beside it, to have one in flight that is late, so that a host
+    /// that stays silent takes nothing from the others.
     requests: Arc<Semaphore>,
+    late_requests: Arc<Semaphore>,
     /// Of all hosts.
     latencies: Arc<Mutex<Latencies>>,
     /// Whether nobody gets leave any more.
@@ -72,6 +74,7 @@ pub(super) struct Leave {
     sent_at: Instant,
     /// Answers of the host until then.
     answer_count: u64,
+    is_late: bool,
     _request: Option<OwnedSemaphorePermit>,
 }
 
@@ -139,9 +142,9 @@ struct Waiter<'a> {
 
 impl Hosts {
     pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>) -> Self {
-        let requests = Arc::new(Semaphore::new(config.concurrency));
+        let [requests, late_requests] = [(); 2].map(|()| Arc::new(Semaphore::new(config.concurrency)));
         let (hosts, latencies) = (Mutex::default(), Arc::default());
-        Self { config, metrics, hosts, requests, latencies, is_over: AtomicBool::new(false) }
+        Self { config, metrics, hosts, requests, late_requests, latencies, is_over: AtomicBool::new(false) }
     }
 
     /// Gives nobody leave any more: pages are given up one after the other, and the place of one is not for the next.
@@ -175,7 +178,8 @@ impl Hosts {
             }
         }
         drop(waiter);
-        let mut leave = Leave { host, sent_at: Instant::now(), answer_count: 0, _request: None };
+        let mut leave =
+            Leave { host, sent_at: Instant::now(), answer_count: 0, is_late: false, _request: None };
         // Pages that wait for their turn may hold all of them, so the one that the writer waits for goes on without.
         leave._request = tokio::select! {
             biased;
@@ -255,6 +259,16 @@ impl Leave {
     /// How long the host usually takes at most, as far as that is known.
     pub(super) fn patience(&self) -> Option<Duration> {
         self.host.line().latencies.patience()
+    }
+
+    /// Takes account of a request that is late: it is in flight beside the others, if there are not too many such.
+    pub(super) fn be_late(&mut self, hosts: &Hosts) {
+        if !self.is_late
+            && let Ok(late) = Arc::clone(&hosts.late_requests).try_acquire_owned()
+        {
+            self.is_late = true;
+            self._request = Some(late);
+        }
     }
 
     /// Whether others have been answered instead, and lately: a host that stays silent to all leaves nobody behind.
