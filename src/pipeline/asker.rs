@@ -206,7 +206,10 @@ impl<'a> Asker<'a> {
             Ok(())
         }));
         let key = PageKey::default();
-        Ok(self.queue.send(QueuedPage { turn, id, key, shown, chain: None, ticket, task, steps }).await?)
+        Ok(self
+            .queue
+            .send(QueuedPage { turn, id, key, shown, chain: None, was_put_off: false, ticket, task, steps })
+            .await?)
     }
 
     async fn follow(&mut self, requests: &mut PageRequests, next: NextPage) -> Result<(), Stopped> {
@@ -264,7 +267,10 @@ impl<'a> Asker<'a> {
         let (id, key, shown) = (request.id, request.key, Arc::clone(&request.shown));
         let life = Arc::clone(self.line).life_of_a_page(request, Arc::clone(&ticket), sender);
         let task = AbortOnDropHandle::new(tokio::spawn(life));
-        Ok(self.queue.send(QueuedPage { turn, id, key, shown, chain, ticket, task, steps }).await?)
+        Ok(self
+            .queue
+            .send(QueuedPage { turn, id, key, shown, chain, was_put_off: false, ticket, task, steps })
+            .await?)
     }
 
     /// Keeps a page that was put off until it has an answer.

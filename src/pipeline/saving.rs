@@ -10,9 +10,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Sinks;
 use super::retried::{Retried, nothing_to_retry};
 use super::verdict::Tally;
+use super::writer::Sinks;
 use crate::calendar::{now_rfc3339, time_since};
 use crate::config::{Config, StateConfig};
 use crate::digest::sha256_hex;
@@ -269,7 +269,7 @@ impl Saving {
             return Some("the list is another one now".to_owned());
         }
         if (&theirs.options_sha256, &theirs.version) != (&ours.options_sha256, &ours.version) {
-            return Some("options that shape the rows, or --retry-failed, are others now".to_owned());
+            return Some("options that shape the rows, headers or the folder of the list, or --retry-failed, are others now".to_owned());
         }
         None
     }

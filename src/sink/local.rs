@@ -373,21 +373,26 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
     sync_folder(to)
 }
 
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::storage("remove", path, error)),
         _ => Ok(()),
     }
 }
 
+/// Syncs the folder of a file: its name is there after a crash.
 fn sync_folder(path: &Path) -> Result<()> {
-    let folder = folder_of(path);
+    sync(folder_of(path))
+}
+
+/// Syncs a folder: the names in it are there after a crash.
+pub(super) fn sync(folder: &Path) -> Result<()> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| Error::storage("sync the folder", folder, error))
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::local::Lock;
+use super::local::{Lock, remove};
 use crate::digest::RunningDigest;
 use crate::error::{Error, Result};
 
@@ -178,11 +178,6 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Error::storage("sync the folder", folder, error))
-}
-
 fn sweep(folder: &Path) -> Result<()> {
     let listed = |error| Error::storage("list", folder, error);
     for entry in fs::read_dir(folder).map_err(listed)? {
@@ -190,14 +185,8 @@ fn sweep(folder: &Path) -> Result<()> {
         let name = entry.file_name();
         let number = name.as_encoded_bytes().strip_prefix(INCOMING.as_bytes()).unwrap_or_default();
         if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
-            let path = entry.path();
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != IoErrorKind::NotFound => {
-                    return Err(Error::storage("remove", &path, error));
-                }
-                // A page that is given up removes its own.
-                _ => {}
-            }
+            // A page that is given up removes its own.
+            remove(&entry.path())?;
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::io::ErrorKind as IoErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::local::{LocalOutput, Lock};
+use super::local::{LocalOutput, Lock, folder_of, remove, sync};
 use crate::error::{Error, Result};
 
 /// Beginnings of the names of files that parts of the output, and of the rejects, are kept under.
@@ -184,20 +184,5 @@ fn make(path: &Path) -> Result<()> {
         )),
         _ => Error::storage("create the folder", path, error),
     })?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync(parent),
-        None => sync(Path::new(".")),
-    }
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != IoErrorKind::NotFound => Err(Error::storage("remove", path, error)),
-        _ => Ok(()),
-    }
-}
-
-fn sync(folder: &Path) -> Result<()> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Error::storage("sync the folder", folder, error))
+    sync(folder_of(path))
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{OBJECTS, RawObjects, index_of, lock, object_of, shard_of, sweep, sync_folder};
+use super::{OBJECTS, RawObjects, index_of, lock, object_of, shard_of, sweep};
 use crate::calendar::now_rfc3339;
 use crate::error::{Error, Result};
 use crate::model::{KeptBody, KeptPage, Place};
-use crate::sink::local::Lock;
+use crate::sink::local::{Lock, sync};
 
 /// Longest line: a URL of 64 KiB, where it led, and headers, of which an HTTP client takes some 400 KiB.
 const LINE_BYTES_MAX: u64 = 2 << 20;
@@ -116,13 +116,13 @@ impl RawIndex {
     pub fn end(&mut self, pages_listed: u64, pages_failed: u64, pages_duplicate: u64) -> Result<()> {
         let objects = self.folder.join(OBJECTS);
         for shard in &self.shards {
-            sync_folder(&objects.join(shard))?;
+            sync(&objects.join(shard))?;
         }
-        sync_folder(&objects)?;
+        sync(&objects)?;
         let (run_id, ended_at) = (self.run_id.clone(), now_rfc3339());
         self.push_line(&Line::End { run_id, ended_at, pages_listed, pages_failed, pages_duplicate })?;
         self.file.sync_all().map_err(|error| Error::storage("sync", &self.path, error))?;
-        sync_folder(&self.folder)
+        sync(&self.folder)
     }
 
     /// How many pages were added.
