@@ -1,6 +1,7 @@
 //! SHA-256 in hexadecimal: how failed pages and URL lists are identified, and values are hashed. And a checksum, which tells
 //! bytes that a disk changed at a tenth of the cost, and keeps no secret. The only import of `sha2`, `hmac` and `twox_hash`.
 
+use std::fmt;
 use std::hash::Hasher as _;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -47,6 +48,12 @@ impl RunningChecksum {
     /// The checksum of all bytes so far.
     pub(crate) fn finish(&self) -> u64 {
         self.0.finish()
+    }
+}
+
+impl fmt::Debug for RunningChecksum {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.finish())
     }
 }
 

@@ -44,7 +44,7 @@ use seal::Seals;
 use crate::error::{Error, Result};
 
 pub use read::{PageStates, Rows};
-pub use rows::{PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart, UrlKey};
+pub use rows::{PageRow, PageState, PartFile, PartRow, Publishing, RunEnd, RunRow, RunStart, UrlKey};
 
 /// Runs that are remembered: four days of one an hour. A run that a later one took up stays as long as that one.
 pub const RUNS_KEPT: usize = 100;
@@ -175,7 +175,7 @@ impl Ledger {
         }
         let number = self.next_number();
         let row = RunRow { work_started_at: start.started_at.clone(), start, resumes: None, end: None };
-        self.add_run(NumberedRun { number, first_run: number, row })
+        self.add_run(NumberedRun { number, first_run: number, row, publishing: None })
     }
 
     /// Says that a run begins where the unfinished run `resumed` was stopped: its pages and parts are now those of this
@@ -191,7 +191,7 @@ impl Ledger {
         let first_run = run.first_run;
         let work_started_at = run.row.work_started_at.clone();
         let row = RunRow { start, resumes: Some(resumed.to_owned()), work_started_at, end: None };
-        self.add_run(NumberedRun { number: self.next_number(), first_run, row })
+        self.add_run(NumberedRun { number: self.next_number(), first_run, row, publishing: None })
     }
 
     /// Forgets the pages and parts of the unfinished run, which itself stays as history. Gives the files of the parts,
@@ -247,6 +247,43 @@ impl Ledger {
         self.write(|changes| changes.put_pages(first_run, pages, None, |page| page.state))
     }
 
+    /// Says that the output is about to be replaced, and which pages that are in no part have their rows in it. Should
+    /// nothing be heard of the run any more, whether it was tells whether the run is [complete](Self::end_published).
+    ///
+    /// # Errors
+    /// As those of [`Self::commit_parts`].
+    pub fn begin_publishing(&mut self, publishing: Publishing, pages: &[PageRow]) -> Result<()> {
+        let first_run = self.running_work()?;
+        let before = self.newest.clone().ok_or_else(|| Error::defect("a run publishes that never began"))?;
+        let after = NumberedRun { publishing: Some(publishing), ..before.clone() };
+        self.write(|changes| {
+            changes.put_pages(first_run, pages, None, |_| PageState::Staged)?;
+            changes.end_run(&before, &after)
+        })?;
+        self.newest = Some(after);
+        Ok(())
+    }
+
+    /// What the unfinished run was about to publish, if it had come so far.
+    pub fn publishing(&self) -> Option<&Publishing> {
+        self.newest.as_ref().filter(|run| run.is_unfinished()).and_then(|run| run.publishing.as_ref())
+    }
+
+    /// Says that the unfinished run had published its output, and so is complete.
+    ///
+    /// # Errors
+    /// As those of [`Self::end_run`]. It is a defect of the caller if it was not [about to](Self::publishing).
+    pub fn end_published(&mut self) -> Result<Vec<String>> {
+        let publishing = self.publishing().cloned().zip(self.work());
+        let Some((publishing, first_run)) = publishing else {
+            return Err(Error::defect("a run is said to have published that was not about to"));
+        };
+        let staged: Vec<_> =
+            read::pages(&self.database, PageState::Staged, first_run, first_run).collect::<Result<_>>()?;
+        self.is_running = true;
+        self.end_run_with(publishing.end, &staged)
+    }
+
     /// Says how the run ended, and when it is complete, that what its parts have is published: they are forgotten, and
     /// the names of their files are given. Its pages stay, and take the place of older ones with the same URL; but a
     /// page that failed leaves an older one that was done, whose validators are still those of what was published.
@@ -265,7 +302,7 @@ impl Ledger {
     pub fn end_run_with(&mut self, end: RunEnd, pages: &[PageRow]) -> Result<Vec<String>> {
         self.running_work()?;
         let before = self.newest.clone().ok_or_else(|| Error::defect("a run ends that never began"))?;
-        let mut after = before.clone();
+        let mut after = NumberedRun { publishing: None, ..before.clone() };
         after.row.end = Some(end);
         let (first_run, is_complete) = (after.first_run, !after.is_unfinished());
         let has_older = is_complete && self.has_pages(0, first_run - 1)?;

@@ -15,8 +15,9 @@
 //!   once it has an answer, and at the end the rows are put in order ([`write::WrittenOrder`]).
 //! - **A URL may be the first page of a chain** ([`fetch::Chain`]). The writer tells what a page says of the next one, which is
 //!   then queued behind all pages of its round: rows stand by page, then by line, and no chain is buffered.
-//! - **A run that is stopped is gone on with.** What is written is brought, now and then, into synced parts that the
-//!   [`ledger`] knows, together with the pages that are done by that; the next run goes on behind them.
+//! - **A run that is stopped is gone on with.** Now and then the part that grows is synced, with what its row groups say and
+//!   the rows of the open one in files beside it, and the [`ledger`] knows them, together with the pages that are done by
+//!   that; the next run goes on behind them. The file of a run that nobody stops is the same with it and without.
 //! - **A chunk is the unit of decoding.** A page is cut at the borders of its records while it arrives, at places
 //!   that depend on its bytes alone. A small page is one chunk. The chunks of a larger one are decoded on all
 //!   cores and written to a table of its own, whose row groups join the output by copy once the body has ended

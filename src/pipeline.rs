@@ -181,6 +181,9 @@ impl Pipeline {
             line.transform(),
             self.config.output.row_group,
         );
+        if kept.is_some() {
+            table = table.saved();
+        }
         let mut rejects = RejectsWriter::new(self.config.transform.rejects_raw);
         let late = list.kept_run().map(|run| run.late.clone()).unwrap_or_default();
 
@@ -256,7 +259,8 @@ impl Pipeline {
         match finished {
             Ok(stats) => {
                 publish_rejects(rejects, sequence.as_ref(), report, output)?;
-                self.publish(report, output, stats)?;
+                report.elapsed_ms = started.elapsed().as_millis() as u64;
+                self.publish(report, output, stats, kept.as_mut())?;
                 self.metrics.publish_time.add(all_pages_done.elapsed());
                 Ok(())
             }
@@ -301,15 +305,31 @@ impl Pipeline {
         Ok(Some((keeper, index)))
     }
 
-    fn publish(&self, report: &mut Report, output: &LocalOutput, stats: Option<TableStats>) -> Result<()> {
-        let lost_something = report.pages.failed + report.records.rejected > 0;
-        report.exit_code = if lost_something { EXIT_PARTIAL } else { 0 };
-        report.status = if lost_something { Status::Partial } else { Status::Ok };
+    fn publish(
+        &self,
+        report: &mut Report,
+        output: &LocalOutput,
+        stats: Option<TableStats>,
+        saving: Option<&mut Saving>,
+    ) -> Result<()> {
         let Some(stats) = stats else {
-            report.status = Status::NothingNew;
+            (report.status, report.exit_code) = (Status::NothingNew, exit_code_of(report));
             return Ok(());
         };
+        let mut published = report.clone();
+        self.tell_of_output(&mut published, &stats);
+        if let Some(saving) = saving {
+            saving.begin_publishing(&published, &stats)?;
+        }
         output.publish_part(&stats.path)?;
+        *report = published;
+        Ok(())
+    }
+
+    /// Says what is published.
+    fn tell_of_output(&self, report: &mut Report, stats: &TableStats) {
+        report.exit_code = exit_code_of(report);
+        report.status = if report.exit_code == EXIT_PARTIAL { Status::Partial } else { Status::Ok };
         let path = self.config.output.out.display().to_string();
         report.bytes.written = stats.bytes;
         report.schema = stats
@@ -334,8 +354,13 @@ impl Pipeline {
                 nesting.keys_max
             ));
         }
-        Ok(())
     }
+}
+
+/// That of a run that came to its end.
+fn exit_code_of(report: &Report) -> u8 {
+    let lost_something = report.pages.failed + report.records.rejected > 0;
+    if lost_something { EXIT_PARTIAL } else { 0 }
 }
 
 fn begun_report(transform: &TransformConfig) -> Report {

@@ -41,7 +41,7 @@ const VENDORS: &[(&str, &[&str])] = &[
         "memchr",
         &["transform/cutter.rs", "transform/layout.rs", "transform/oversize.rs", "transform/records.rs"],
     ),
-    ("parquet", &["write/part.rs", "write/part_reader.rs"]),
+    ("parquet", &["write/part.rs", "write/part_reader.rs", "write/unfinished.rs"]),
     ("rayon", &["cpu.rs"]),
     ("reqwest", &["fetch/client.rs"]),
     ("rusqlite", &["ledger/database.rs"]),

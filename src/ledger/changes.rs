@@ -36,12 +36,13 @@ impl Changes<'_> {
         self.add(Table::Parts, &part.sealed(first_run))
     }
 
-    /// Says how a run ended, which is all of it that ever changes.
+    /// Says how a run ended, or what it is about to publish, which is all of it that ever changes.
     pub(super) fn end_run(&mut self, before: &NumberedRun, after: &NumberedRun) -> Result<()> {
-        let sql = "UPDATE runs SET ended_at = ?2, status = ?3, exit_code = ?4, summary = ?5, seal = ?6 \
-                   WHERE number = ?1";
-        let [number, .., ended_at, status, exit_code, summary, seal] = after.sealed();
-        self.database.prepare(sql)?.execute(&[number, ended_at, status, exit_code, summary, seal])?;
+        let sql = "UPDATE runs SET ended_at = ?2, status = ?3, exit_code = ?4, summary = ?5, \
+                   publishing_bytes = ?6, publishing_checksum = ?7, seal = ?8 WHERE number = ?1";
+        let [number, .., ended_at, status, exit_code, summary, bytes, checksum, seal] = after.sealed();
+        let columns = [number, ended_at, status, exit_code, summary, bytes, checksum, seal];
+        self.database.prepare(sql)?.execute(&columns)?;
         let total = self.seals.of_mut(Table::Runs);
         total.remove(seal_in(&before.sealed()));
         total.add(seal_in(&after.sealed()));

@@ -60,6 +60,17 @@ pub struct RunRow {
     pub end: Option<RunEnd>,
 }
 
+/// A file that takes the place of the output, and how its run ends once it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publishing {
+    /// Its size.
+    pub bytes: u64,
+    /// XXH3 (64 bits) of its bytes.
+    pub checksum: u64,
+    /// How the run ends.
+    pub end: RunEnd,
+}
+
 /// A file that belongs to a part. It stands in the state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartFile {
@@ -146,6 +157,8 @@ pub(super) struct NumberedRun {
     /// The first of the runs that took each other up, which pages and parts are kept under.
     pub(super) first_run: i64,
     pub(super) row: RunRow,
+    /// What it was about to publish when it was heard of last.
+    pub(super) publishing: Option<Publishing>,
 }
 
 impl NumberedRun {
@@ -155,8 +168,11 @@ impl NumberedRun {
     }
 
     /// Its columns and their seal.
-    pub(super) fn sealed(&self) -> [Value<'_>; 14] {
+    pub(super) fn sealed(&self) -> [Value<'_>; 16] {
         let RunRow { start, resumes, work_started_at, end } = &self.row;
+        let publishing = &self.publishing;
+        let end = end.as_ref().or(publishing.as_ref().map(|publishing| &publishing.end));
+        let of_end = |column: fn(&RunEnd) -> Value<'_>| end.map_or(Value::Null, column);
         seal(
             Table::Runs,
             [
@@ -169,10 +185,12 @@ impl NumberedRun {
                 text(&start.version),
                 text(&start.list_sha256),
                 text(&start.options_sha256),
-                optional(end, |end| text(&end.ended_at)),
-                optional(end, |end| text(status_word(end.status))),
-                optional(end, |end| Value::Integer(end.exit_code.into())),
-                optional(end, |end| text(&end.summary_json)),
+                of_end(|end| text(&end.ended_at)),
+                of_end(|end| text(status_word(end.status))),
+                of_end(|end| Value::Integer(end.exit_code.into())),
+                of_end(|end| text(&end.summary_json)),
+                optional(publishing, |file| count(file.bytes)),
+                optional(publishing, |file| Value::Integer(file.checksum.cast_signed())),
                 Value::Null,
             ],
         )
@@ -198,9 +216,20 @@ impl NumberedRun {
                 exit_code: columns.integer()?,
                 summary_json: columns.text()?,
             }),
-            None => None,
+            None => {
+                columns.skip(3);
+                None
+            }
         };
-        Some(Self { number, first_run, row: RunRow { start, resumes, work_started_at, end } })
+        let bytes = columns.optional(Columns::integer)?;
+        let checksum = columns.optional(Columns::integer::<i64>)?.map(i64::cast_unsigned);
+        let (end, publishing) = match (end, bytes, checksum) {
+            (Some(end), Some(bytes), Some(checksum)) => (None, Some(Publishing { bytes, checksum, end })),
+            (end, None, None) => (end, None),
+            _ => return None,
+        };
+        let row = RunRow { start, resumes, work_started_at, end };
+        Some(Self { number, first_run, row, publishing })
     }
 }
 
@@ -370,6 +399,11 @@ impl<'a> Columns<'a> {
             return Some(None);
         }
         read(self).map(Some)
+    }
+
+    /// Goes on behind values that say nothing.
+    fn skip(&mut self, count: usize) {
+        self.0.by_ref().take(count).for_each(drop);
     }
 
     fn file(&mut self) -> Option<Option<PartFile>> {

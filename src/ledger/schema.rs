@@ -44,7 +44,7 @@ impl Table {
     /// How many columns it has, the seal included.
     pub(super) const fn column_count(self) -> usize {
         match self {
-            Self::Runs => 14,
+            Self::Runs => 16,
             Self::Pages => 19,
             Self::Parts => 11,
             Self::Seals => 4,
@@ -62,7 +62,8 @@ impl Table {
                  first_run INTEGER NOT NULL, resumes TEXT, work_started_at TEXT NOT NULL, \
                  started_at TEXT NOT NULL, version TEXT NOT NULL, list_sha256 TEXT NOT NULL, \
                  options_sha256 TEXT NOT NULL, ended_at TEXT, status TEXT, exit_code INTEGER, \
-                 summary TEXT, seal INTEGER NOT NULL) STRICT"
+                 summary TEXT, publishing_bytes INTEGER, publishing_checksum INTEGER, \
+                 seal INTEGER NOT NULL) STRICT"
             }
             Self::Pages => {
                 "CREATE TABLE pages (first_run INTEGER NOT NULL REFERENCES runs (number), \

@@ -4,7 +4,6 @@
 //! of the ledger makes them known and their pages done. What the ledger does not know is swept by the next run.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -18,11 +17,11 @@ use crate::config::{Config, StateConfig};
 use crate::digest::sha256_hex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Redaction, remember};
-use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, RunEnd, RunRow, RunStart};
+use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, Publishing, RunEnd, RunRow, RunStart};
 use crate::model::{PageEnd, PageFault, PageId, PageKey};
 use crate::report::{RecordCounts, Report, ResumedReport, Status};
 use crate::sink::{LocalOutput, StateFolder, name_of};
-use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
+use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable, TableStats};
 
 /// Pages, done or failed, that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
 const PAGES_MAX: usize = 20_000;
@@ -88,18 +87,13 @@ pub(super) struct SavedCounts {
 
 /// What the ledger knows of a part beside its files.
 #[derive(Debug, Serialize, Deserialize)]
-struct PartNotes {
-    /// Of its rows, if it has any.
-    columns: Option<SavedColumns>,
-    /// Of all parts since the last one that has them.
-    order: Option<OrderNotes>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OrderNotes {
-    runs: Vec<Run>,
-    shapes: SavedShapes,
-    counts: SavedCounts,
+enum PartNotes {
+    /// Its file has a footer of the next part, which has none itself.
+    Footer,
+    /// Its file has rows.
+    Rows(SavedColumns),
+    /// It ends what was saved at a time. `void` are files of before that are of no use since.
+    End { runs: Vec<Run>, shapes: SavedShapes, void: Vec<String>, counts: SavedCounts },
 }
 
 impl Saving {
@@ -147,7 +141,13 @@ impl Saving {
         if !saving.folder.is_there() {
             return Ok(Some(Opened { saving, earlier: None, retried: None }));
         }
-        let ledger = Ledger::open(saving.folder.path())?;
+        let mut ledger = Ledger::open(saving.folder.path())?;
+        saving.settle_published(&mut ledger, output, report)?;
+        if ledger.unfinished_run().is_none() && !saving.folder.is_named() {
+            ledger.close()?;
+            remove(&mut saving.folder)?;
+            return Ok(Some(Opened { saving, earlier: None, retried: None }));
+        }
         let retried = state.retries_failed.then(|| Retried::find(&ledger, output)).transpose()?;
         if let Some(Retried { run, .. }) = &retried {
             report.pages.listed = run.pages;
@@ -186,22 +186,22 @@ impl Saving {
             return Ok(None);
         };
         if let Some(reason) = self.why_other(&run).or_else(|| self.why_over(&run)) {
-            self.check_may_be_thrown_away(&run, &ledger)?;
-            report.hints.push(format!("what run {} had done is not used: {reason}", run.start.run_id));
-            ledger.start_afresh()?;
-            self.folder.sweep(&HashSet::new())?;
-            ledger.begin_run(self.start.clone())?;
-            self.ledger = Some(ledger);
-            return Ok(None);
+            return self.begin_afresh(ledger, &run, &reason, report).map(|()| None);
         }
         let mut earlier = Earlier::default();
-        let mut known = HashSet::new();
+        let mut saved = SavedTable::default();
+        let mut footers = Vec::new();
         for part in ledger.parts() {
-            let part = part?;
-            self.part_count = self.part_count.max(part.id);
-            known.extend([&part.file, &part.rejects].into_iter().flatten().map(|file| file.name.clone()));
-            self.take_up_part(part, &mut earlier)?;
+            self.take_up_part(part?, &mut earlier, &mut saved, &mut footers)?;
         }
+        if ledger.publishing().is_some() && !earlier.table.parts.iter().all(|part| part.file.path.exists()) {
+            let reason = "it had published them, and the output is another one now";
+            return self.begin_afresh(ledger, &run, reason, report).map(|()| None);
+        }
+        earlier.table.parts.iter().try_for_each(SavedPart::check)?;
+        earlier.rejects.iter().try_for_each(SavedFile::check)?;
+        let files = earlier.table.parts.iter().flat_map(SavedPart::files).chain(&earlier.rejects);
+        let known = files.map(|file| name_of(&file.path)).collect();
         for page in ledger.done_pages() {
             let page = page?;
             if self.has_chains {
@@ -222,23 +222,67 @@ impl Saving {
         Ok(Some(earlier))
     }
 
-    fn take_up_part(&self, part: PartRow, earlier: &mut Earlier) -> Result<()> {
+    /// Throws away what an unfinished run had done.
+    fn begin_afresh(
+        &mut self,
+        mut ledger: Ledger,
+        run: &RunRow,
+        reason: &str,
+        report: &mut Report,
+    ) -> Result<()> {
+        self.check_may_be_thrown_away(run, &ledger)?;
+        report.hints.push(format!("what run {} had done is not used: {reason}", run.start.run_id));
+        ledger.start_afresh()?;
+        self.folder.sweep(&HashSet::new())?;
+        ledger.begin_run(self.start.clone())?;
+        self.ledger = Some(ledger);
+        Ok(())
+    }
+
+    /// Finds out whether a run of which nothing was heard any more had published its output.
+    fn settle_published(&self, ledger: &mut Ledger, output: &LocalOutput, report: &mut Report) -> Result<()> {
+        let run_id = ledger.unfinished_run().map(|run| run.start.run_id.clone());
+        let Some((run_id, publishing)) = run_id.zip(ledger.publishing()) else { return Ok(()) };
+        let (bytes, checksum) = (publishing.bytes, publishing.checksum);
+        let published = SavedFile { path: output.target().to_owned(), bytes, checksum };
+        if published.path.exists() && published.is_as_written()? {
+            report.hints.push(format!("run {run_id} had published its output when it was stopped"));
+            ledger.end_published()?;
+        }
+        Ok(())
+    }
+
+    /// `saved` are the parts before it that were saved at the same time, and `footers` those of the part behind it.
+    fn take_up_part(
+        &mut self,
+        part: PartRow,
+        earlier: &mut Earlier,
+        saved: &mut SavedTable,
+        footers: &mut Vec<SavedFile>,
+    ) -> Result<()> {
+        self.part_count = self.part_count.max(part.id);
         let notes: PartNotes =
             serde_json::from_slice(&part.meta).map_err(|error| self.damaged(&part, error))?;
-        let saved = |PartFile { name, bytes, checksum }: PartFile| {
-            let file = SavedFile { path: self.folder.file(&name), bytes, checksum };
-            file.check().map(|()| file)
+        let mut file_of = |PartFile { name, bytes, checksum }: PartFile| SavedFile {
+            path: self.folder.known_file(&name),
+            bytes,
+            checksum,
         };
-        if let (Some(file), Some(columns)) = (part.file, notes.columns) {
-            earlier.table.parts.push(SavedPart { file: saved(file)?, row_count: part.row_count, columns });
-        }
-        if let Some(rejects) = part.rejects {
-            earlier.rejects.push(saved(rejects)?);
-        }
-        if let Some(OrderNotes { runs, shapes, counts }) = notes.order {
-            earlier.runs.extend(runs);
-            earlier.table.shapes.extend(shapes);
-            earlier.counts = counts;
+        let (file, rejects) = (part.file.map(&mut file_of), part.rejects.map(&mut file_of));
+        match notes {
+            PartNotes::Footer => footers.extend(file),
+            PartNotes::Rows(columns) => {
+                let (row_count, footers) = (part.row_count, std::mem::take(footers));
+                saved.parts.extend(file.map(|file| SavedPart { file, footers, row_count, columns }));
+            }
+            PartNotes::End { runs, shapes, void, counts } => {
+                let void = void.iter().map(|name| self.folder.known_file(name)).collect();
+                let parts = std::mem::take(&mut saved.parts);
+                earlier.table.extend(SavedTable { parts, shapes, void });
+                earlier.rejects.extend(rejects);
+                earlier.runs.extend(runs);
+                earlier.counts = counts;
+            }
         }
         Ok(())
     }
@@ -363,19 +407,26 @@ impl Saving {
             return self.save_failed_pages();
         }
         self.folder.make()?;
-        let folder = &mut self.folder;
-        let table = sinks.table.save(sinks.output, |part| folder.keep_part(part)).await?;
+        let table = sinks.table.save(sinks.output, &mut self.folder).await?;
         // Rows that wait for the first column can't be kept, nor what comes behind them.
-        let Some(SavedTable { parts, shapes }) = table else { return self.save_failed_pages() };
-        let rejects = sinks.rejects.save(|rejects| folder.keep_rejects(rejects))?;
-        folder.sync()?;
-        let order =
-            OrderNotes { runs: sinks.order.cut(), shapes, counts: tally.saved_counts(report, self.listed) };
-        let mut rows: Vec<PartRow> = parts.into_iter().map(|part| self.row_of(part)).collect();
-        rows.push(self.row(None, 0, rejects.map(file_of), &PartNotes { columns: None, order: Some(order) }));
+        let Some(SavedTable { parts, shapes, void }) = table else { return self.save_failed_pages() };
+        let rejects = sinks.rejects.save(|rejects| self.folder.keep_rejects(rejects))?;
+        self.folder.sync()?;
+        let mut rows = Vec::new();
+        for SavedPart { file, footers, row_count, columns } in parts {
+            for footer in footers {
+                rows.push(self.row(Some(footer), 0, None, &PartNotes::Footer));
+            }
+            rows.push(self.row(Some(file), row_count, None, &PartNotes::Rows(columns)));
+        }
+        let counts = tally.saved_counts(report, self.listed);
+        let void_names = void.iter().map(|file| name_of(file)).collect();
+        let end = PartNotes::End { runs: sinks.order.cut(), shapes, void: void_names, counts };
+        rows.push(self.row(None, 0, rejects, &end));
         let pages = std::mem::take(&mut self.pages);
         self.said_bytes = 0;
         self.ledger()?.commit_parts(&rows, &pages)?;
+        void.iter().try_for_each(|file| self.folder.remove(file))?;
         self.save_failed_pages()?;
         tracing::info!(pages = pages.len(), folder = %self.folder.path().display(), "kept what is done");
         self.saved_at = Instant::now();
@@ -398,21 +449,16 @@ impl Saving {
         }
     }
 
-    fn row_of(&mut self, part: SavedPart) -> PartRow {
-        let SavedPart { file, row_count, columns } = part;
-        let notes = PartNotes { columns: Some(columns), order: None };
-        self.row(Some(file_of(file)), row_count, None, &notes)
-    }
-
     fn row(
         &mut self,
-        file: Option<PartFile>,
+        file: Option<SavedFile>,
         row_count: u64,
-        rejects: Option<PartFile>,
+        rejects: Option<SavedFile>,
         notes: &PartNotes,
     ) -> PartRow {
         self.part_count += 1;
         let meta = serde_json::to_vec(notes).expect("notes have only string keys");
+        let (file, rejects) = (file.map(file_of), rejects.map(file_of));
         PartRow { id: self.part_count, file, row_count, rejects, meta }
     }
 
@@ -425,6 +471,17 @@ impl Saving {
                 empty.insert(ledger)
             }
         })
+    }
+
+    /// Says that the output is about to be replaced: should this process be killed, it can be told whether it was.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(super) fn begin_publishing(&mut self, report: &Report, stats: &TableStats) -> Result<()> {
+        self.save_failed_pages()?;
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let (bytes, checksum) = (stats.bytes, stats.checksum);
+        ledger.begin_publishing(Publishing { bytes, checksum, end: end_of(report) }, &self.pages)
     }
 
     /// Whether there is something that a next run could go on with.
@@ -445,13 +502,7 @@ impl Saving {
             let is_complete = matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial);
             // What was written since the last time is published, and needs no part any more.
             let pages = if is_complete { std::mem::take(&mut self.pages) } else { Vec::new() };
-            let end = RunEnd {
-                ended_at: now_rfc3339(),
-                status: report.status,
-                exit_code: report.exit_code,
-                summary_json: report.to_json(),
-            };
-            ledger.end_run_with(end, &pages)?;
+            ledger.end_run_with(end_of(report), &pages)?;
         }
         if let Some(ledger) = self.ledger.take() {
             ledger.close()?;
@@ -460,6 +511,15 @@ impl Saving {
             return Ok(());
         }
         if self.folder.is_named() { self.folder.clear() } else { remove(&mut self.folder) }
+    }
+}
+
+fn end_of(report: &Report) -> RunEnd {
+    RunEnd {
+        ended_at: now_rfc3339(),
+        status: report.status,
+        exit_code: report.exit_code,
+        summary_json: report.to_json(),
     }
 }
 
@@ -482,6 +542,5 @@ fn options_of(config: &Config) -> String {
 }
 
 fn file_of(SavedFile { path, bytes, checksum }: SavedFile) -> PartFile {
-    let path: PathBuf = path;
     PartFile { name: name_of(&path), bytes, checksum }
 }

@@ -143,6 +143,11 @@ impl LocalOutput {
         with_suffix(&self.target, ".etl")
     }
 
+    /// The file that will be replaced.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The rejects file that will be replaced or removed.
     pub fn rejects(&self) -> &Path {
         &self.rejects
@@ -356,7 +361,7 @@ fn check_names(target: &Path, rejects: &Path) -> Result<()> {
     Ok(())
 }
 
-fn open_scratch(path: &Path, mode: u32) -> Result<Scratch> {
+pub(super) fn open_scratch(path: &Path, mode: u32) -> Result<Scratch> {
     let file = OpenOptions::new()
         .create(true)
         .truncate(true)

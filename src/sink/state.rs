@@ -9,7 +9,7 @@ use std::io::ErrorKind as IoErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::local::{LocalOutput, Lock, folder_of, remove, sync};
+use super::local::{LocalOutput, Lock, Scratch, folder_of, open_scratch, remove, sync};
 use crate::error::{Error, Result};
 
 /// Beginnings of the names of files that parts of the output, and of the rejects, are kept under.
@@ -64,8 +64,9 @@ impl StateFolder {
         make(&self.path)
     }
 
-    /// Where the file with this name stands.
-    pub fn file(&self, name: &str) -> PathBuf {
+    /// Where the file with this name stands, or stood: no other one will have it.
+    pub fn known_file(&mut self, name: &str) -> PathBuf {
+        self.file_count = self.file_count.max(number_of(name).unwrap_or_default());
         self.path.join(name)
     }
 
@@ -75,6 +76,24 @@ impl StateFolder {
     /// It can't be moved.
     pub fn keep_part(&mut self, part: &Path) -> Result<PathBuf> {
         self.keep(part, PART)
+    }
+
+    /// Moves a part of the output into the folder that somebody is writing; `None` if that can't be, since the folder is on
+    /// another device.
+    ///
+    /// # Errors
+    /// It can't be moved.
+    pub fn keep_open_part(&mut self, part: &Path) -> Result<Option<PathBuf>> {
+        let kept = self.next(PART);
+        move_file(part, &kept).map(|is_moved| is_moved.then_some(kept))
+    }
+
+    /// A new file in the folder.
+    ///
+    /// # Errors
+    /// It can't be created.
+    pub fn create_part(&mut self) -> Result<Scratch> {
+        open_scratch(&self.next(PART), 0o666)
     }
 
     /// Moves synced rejects into the folder.
@@ -93,17 +112,21 @@ impl StateFolder {
         sync(&self.path)
     }
 
+    /// Removes a file of the folder.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub fn remove(&self, file: &Path) -> Result<()> {
+        remove(file)
+    }
+
     /// Removes the parts and rejects that are not among `known`: those that were moved here and never made known.
     ///
     /// # Errors
     /// One can't be removed.
     pub fn sweep(&mut self, known: &HashSet<String>) -> Result<()> {
         for name in self.names()? {
-            let number = [PART, REJECTS].iter().find_map(|kind| name.strip_prefix(kind));
-            let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else { continue };
-            if known.contains(&name) {
-                self.file_count = self.file_count.max(number);
-            } else {
+            if number_of(&name).is_some() && !known.contains(&name) {
                 remove(&self.path.join(name))?;
             }
         }
@@ -136,18 +159,18 @@ impl StateFolder {
     }
 
     fn keep(&mut self, file: &Path, kind: &str) -> Result<PathBuf> {
-        self.file_count += 1;
-        let kept = self.path.join(format!("{kind}{}", self.file_count));
-        match fs::rename(file, &kept) {
-            Ok(()) => Ok(kept),
-            Err(error) if error.kind() == IoErrorKind::CrossesDevices => {
-                let copied = fs::copy(file, &kept).and_then(|_| File::open(&kept)?.sync_all());
-                copied.map_err(|error| Error::storage("copy", &kept, error))?;
-                remove(file)?;
-                Ok(kept)
-            }
-            Err(error) => Err(Error::storage("move", file, error)),
+        let kept = self.next(kind);
+        if !move_file(file, &kept)? {
+            let copied = fs::copy(file, &kept).and_then(|_| File::open(&kept)?.sync_all());
+            copied.map_err(|error| Error::storage("copy", &kept, error))?;
+            remove(file)?;
         }
+        Ok(kept)
+    }
+
+    fn next(&mut self, kind: &str) -> PathBuf {
+        self.file_count += 1;
+        self.path.join(format!("{kind}{}", self.file_count))
     }
 
     fn names(&self) -> Result<Vec<String>> {
@@ -162,12 +185,27 @@ impl StateFolder {
     }
 }
 
+/// The number in the name of a file that parts of the output, or of the rejects, are kept under.
+fn number_of(name: &str) -> Option<u64> {
+    let number = [PART, REJECTS].iter().find_map(|kind| name.strip_prefix(kind));
+    number.and_then(|number| number.parse().ok())
+}
+
 /// The name of a file in its folder.
 ///
 /// # Panics
 /// It has none that is text, and so is none of ours.
 pub fn name_of(path: &Path) -> String {
     path.file_name().and_then(OsStr::to_str).expect("files of the state have names in ASCII").to_owned()
+}
+
+/// Returns whether it could be: there is no moving to another device.
+fn move_file(from: &Path, to: &Path) -> Result<bool> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == IoErrorKind::CrossesDevices => Ok(false),
+        Err(error) => Err(Error::storage("move", from, error)),
+    }
 }
 
 fn make(path: &Path) -> Result<()> {

@@ -8,7 +8,9 @@ mod part_reader;
 mod rejects;
 mod row_group;
 mod saved;
+mod summed;
 mod table;
+mod unfinished;
 mod unify;
 
 pub use footer::Footer;

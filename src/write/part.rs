@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use parquet::arrow::arrow_writer::{
     compute_leaves,
 };
 use parquet::basic::Compression;
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -26,6 +27,9 @@ use super::dictionary::dictionary_pays;
 use super::footer::Footer;
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, Slice, WIDE_LEAF_COUNT, top_types};
+use super::saved::SavedFile;
+use super::summed::{Sum, SummedFile};
+use super::unfinished::{PageIndexes, footer_of};
 use crate::config::{Feature, TransformConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Provenance;
@@ -247,7 +251,7 @@ pub(super) fn check_columns(types: &[(Arc<str>, ColumnType)]) -> Result<()> {
 
 /// An open Parquet file.
 pub(super) struct PartFile {
-    writer: SerializedFileWriter<File>,
+    writer: SerializedFileWriter<SummedFile>,
     encoders: ArrowRowGroupWriterFactory,
     path: PathBuf,
     dictionaries: Vec<Vec<bool>>,
@@ -255,6 +259,12 @@ pub(super) struct PartFile {
     writeback: Writeback,
     row_group_count: usize,
     row_count: u64,
+    /// Of its row groups that were not saved yet, if they will be.
+    unsaved_indexes: Option<Vec<PageIndexes>>,
+    /// Where the footers of those are that were.
+    footers: Vec<PathBuf>,
+    /// Whether it is where it outlasts the run.
+    is_kept: bool,
 }
 
 /// A finished Parquet file.
@@ -265,10 +275,11 @@ pub(super) struct FinishedPart {
     pub(super) dictionaries: Vec<Vec<bool>>,
     pub(super) row_count: u64,
     pub(super) row_group_count: usize,
-    /// Its size, once it is synced.
-    pub(super) bytes: u64,
-    /// Whether it is to outlast the run, and stays when it was taken over.
-    pub(super) is_saved: bool,
+    pub(super) sum: Sum,
+    /// The files of its footers, if it has none itself: it was not finished.
+    pub(super) footers: Vec<PathBuf>,
+    /// Whether it is where it outlasts the run, and stays when it was taken over.
+    pub(super) is_kept: bool,
 }
 
 /// Encodes the arrays of one top-level column with the writers of its leaves.
@@ -305,11 +316,13 @@ pub(super) enum ColumnChunks {
 }
 
 impl PartFile {
-    /// Begins a file. `dictionaries` says, by column, which of its leaves get a dictionary.
+    /// Begins a file. `dictionaries` says, by column, which of its leaves get a dictionary. Only one that `may_be_saved` can
+    /// be before it is finished.
     pub(super) fn begin(
         scratch: Scratch,
         columns: &PartColumns,
         dictionaries: Vec<Vec<bool>>,
+        may_be_saved: bool,
     ) -> Result<Self> {
         let Scratch { path, file } = scratch;
         let parquet_schema = parquet::arrow::ArrowSchemaConverter::new()
@@ -335,7 +348,7 @@ impl PartFile {
         let options =
             ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let (writer, encoders) =
-            ArrowWriter::try_new_with_options(file, Arc::clone(&columns.schema), options)
+            ArrowWriter::try_new_with_options(SummedFile::new(file), Arc::clone(&columns.schema), options)
                 .and_then(ArrowWriter::into_serialized_writer)
                 .map_err(|error| encoding_failed(&path, error))?;
         Ok(Self {
@@ -347,6 +360,9 @@ impl PartFile {
             writeback: Writeback::default(),
             row_group_count: 0,
             row_count: 0,
+            unsaved_indexes: may_be_saved.then(Vec::new),
+            footers: Vec::new(),
+            is_kept: false,
         })
     }
 
@@ -387,8 +403,8 @@ impl PartFile {
         row_count: usize,
     ) -> Result<()> {
         let (input, has_page_index) = (part.reopen()?, self.has_page_index);
-        self.append_row_group(columns, row_count, |leaf, appended| {
-            appended.append_column(&input, part.column_chunk(row_group, leaf, has_page_index))
+        self.append_row_group(columns, row_count, |leaf, appending| {
+            appending.copy(&input, part.column_chunk(row_group, leaf, has_page_index))
         })
     }
 
@@ -405,37 +421,91 @@ impl PartFile {
         &mut self,
         columns: impl IntoIterator<Item = ColumnChunks>,
         row_count: usize,
-        copy: impl Fn(usize, &mut SerializedRowGroupWriter<'_, File>) -> Result<(), ParquetError>,
+        copy: impl Fn(usize, &mut AppendingRowGroup<'_>) -> Result<(), ParquetError>,
     ) -> Result<()> {
         check_row_group_count(self.row_group_count)?;
         let path = &self.path;
-        let mut row_group = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
-        for chunks in columns {
-            let appended = match chunks {
-                ColumnChunks::Encoded(chunks) => {
-                    chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut row_group))
-                }
-                ColumnChunks::Copied(mut leaves) => leaves.try_for_each(|leaf| copy(leaf, &mut row_group)),
-            };
-            appended.map_err(|error| encoding_failed(path, error))?;
+        let row_group = self.writer.next_row_group().map_err(|error| encoding_failed(path, error))?;
+        let indexes = self.unsaved_indexes.is_some().then(PageIndexes::default);
+        let indexes = AppendingRowGroup { row_group, indexes }
+            .append_columns(columns, copy)
+            .map_err(|error| encoding_failed(path, error))?;
+        if let Some(unsaved) = &mut self.unsaved_indexes {
+            unsaved.extend(indexes);
         }
-        row_group.close().map_err(|error| encoding_failed(path, error))?;
-        self.writeback.reach(self.writer.inner(), self.writer.bytes_written() as u64);
+        self.writeback.reach(self.writer.inner().file(), self.writer.bytes_written() as u64);
         self.row_group_count += 1;
         self.row_count += row_count as u64;
         Ok(())
     }
 
-    /// Writes the footer. The part may be read now, but not be believed to outlast a crash.
+    /// Says that the file stands elsewhere now, where it outlasts the run.
+    pub(super) fn keep_at(&mut self, path: PathBuf) {
+        self.path = path;
+        self.is_kept = true;
+    }
+
+    /// Whether it is where it outlasts the run.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// Whether row groups came since it was saved.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.unsaved_indexes.as_ref().is_some_and(|unsaved| !unsaved.is_empty())
+    }
+
+    /// Syncs all row groups so far.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.writer.flush().map_err(|error| Error::storage("write", &self.path, error))?;
+        sync(self.writer.inner().file(), &self.path)
+    }
+
+    /// Writes and syncs a file with what the row groups say that were not saved before, and gives the part as it is now,
+    /// which is synced.
+    pub(super) fn save(&mut self, footer: Scratch) -> Result<(FinishedPart, SavedFile)> {
+        let path = &self.path;
+        let indexes = self.unsaved_indexes.as_mut().map(std::mem::take).unwrap_or_default();
+        let row_groups = self.writer.flushed_row_groups();
+        let row_groups = &row_groups[row_groups.len() - indexes.len()..];
+        let bytes = footer_of(self.writer.schema_descr(), row_groups, indexes)
+            .map_err(|error| encoding_failed(&footer.path, error))?;
+        let mut file = SummedFile::new(footer.file);
+        file.write_all(&bytes).map_err(|error| Error::storage("write", &footer.path, error))?;
+        sync(file.file(), &footer.path)?;
+        self.footers.push(footer.path.clone());
+        let part = FinishedPart {
+            path: path.clone(),
+            dictionaries: self.dictionaries.clone(),
+            row_count: self.row_count,
+            row_group_count: self.row_group_count,
+            sum: self.writer.inner().sum(),
+            footers: Vec::new(),
+            is_kept: self.is_kept,
+        };
+        Ok((part, SavedFile::new(footer.path, file.sum())))
+    }
+
+    /// Where the footers are that it was saved with.
+    pub(super) fn footers(&self) -> &[PathBuf] {
+        &self.footers
+    }
+
+    /// Writes the footer. The part may be read now, but not be believed to outlast a crash, unless it is kept: the ledger
+    /// hears of nothing while a file of the state folder is not synced.
     pub(super) fn close(self, footer: &Footer) -> Result<FinishedPart> {
-        Ok(self.write_footer(footer)?.0)
+        let (part, file) = self.write_footer(footer)?;
+        if part.is_kept {
+            sync(&file, &part.path)?;
+        }
+        Ok(part)
     }
 
     /// Writes the footer, syncs the file, reads the footer back and compares it with the counts.
     pub(super) fn finish(self, footer: &Footer) -> Result<FinishedPart> {
-        let (mut part, file) = self.write_footer(footer)?;
-        file.sync_all().map_err(|error| Error::storage("sync", &part.path, error))?;
-        part.bytes = verify(&part)?;
+        let (part, file) = self.write_footer(footer)?;
+        sync(&file, &part.path)?;
+        verify(&part)?;
         Ok(part)
     }
 
@@ -443,9 +513,54 @@ impl PartFile {
         for (key, value) in &footer.0 {
             self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
         }
-        let Self { writer, path, dictionaries, row_count, row_group_count, .. } = self;
+        let Self { writer, path, dictionaries, row_count, row_group_count, is_kept, .. } = self;
         let file = writer.into_inner().map_err(|error| encoding_failed(&path, error))?;
-        Ok((FinishedPart { path, dictionaries, row_count, row_group_count, bytes: 0, is_saved: false }, file))
+        let (sum, footers) = (file.sum(), Vec::new());
+        let part = FinishedPart { path, dictionaries, row_count, row_group_count, sum, footers, is_kept };
+        Ok((part, file.into_file()))
+    }
+}
+
+/// A row group that gets its columns.
+struct AppendingRowGroup<'a> {
+    row_group: SerializedRowGroupWriter<'a, SummedFile>,
+    /// Of the columns so far, if they are to be known.
+    indexes: Option<PageIndexes>,
+}
+
+impl AppendingRowGroup<'_> {
+    fn append_columns(
+        mut self,
+        columns: impl IntoIterator<Item = ColumnChunks>,
+        copy: impl Fn(usize, &mut Self) -> Result<(), ParquetError>,
+    ) -> Result<Option<PageIndexes>, ParquetError> {
+        for chunks in columns {
+            match chunks {
+                ColumnChunks::Encoded(chunks) => {
+                    chunks.into_iter().try_for_each(|chunk| self.append(chunk))?;
+                }
+                ColumnChunks::Copied(mut leaves) => leaves.try_for_each(|leaf| copy(leaf, &mut self))?,
+            }
+        }
+        let row_group = self.row_group.close()?;
+        Ok(self.indexes.map(|mut indexes| {
+            indexes.settle(&row_group);
+            indexes
+        }))
+    }
+
+    fn append(&mut self, chunk: ArrowColumnChunk) -> Result<(), ParquetError> {
+        if let Some(indexes) = &mut self.indexes {
+            indexes.push(chunk.close());
+        }
+        chunk.append_to_row_group(&mut self.row_group)
+    }
+
+    fn copy(&mut self, input: &File, chunk: ColumnCloseResult) -> Result<(), ParquetError> {
+        if let Some(indexes) = &mut self.indexes {
+            indexes.push(&chunk);
+        }
+        self.row_group.append_column(input, chunk)
     }
 }
 
@@ -459,8 +574,13 @@ fn check_row_group_count(row_group_count: usize) -> Result<()> {
     Err(Error::new(ErrorKind::Contract, message))
 }
 
-/// Reads the footer of a part that was just written. Returns the file's size.
-fn verify(part: &FinishedPart) -> Result<u64> {
+/// Syncs a file.
+fn sync(file: &File, path: &Path) -> Result<()> {
+    file.sync_all().map_err(|error| Error::storage("sync", path, error))
+}
+
+/// Reads the footer of a part that was just written.
+fn verify(part: &FinishedPart) -> Result<()> {
     let path = &part.path;
     let file = File::open(path).map_err(|error| Error::storage("reopen", path, error))?;
     let metadata =
@@ -478,7 +598,7 @@ fn verify(part: &FinishedPart) -> Result<u64> {
             ),
         ));
     }
-    Ok(file.metadata().map_err(|error| Error::storage("look at", path, error))?.len())
+    Ok(())
 }
 
 fn encoding_failed(path: &Path, error: ParquetError) -> Error {

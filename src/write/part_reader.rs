@@ -15,6 +15,7 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::part::FinishedPart;
+use super::unfinished::read_footers;
 use crate::error::{Error, Result};
 
 /// Rows of a column that are decoded at once, at most; and where several row groups are read side by side.
@@ -42,10 +43,14 @@ pub(super) struct PartReader {
 impl PartReader {
     pub(super) fn open(part: &FinishedPart) -> Result<Self> {
         let path = part.path.clone();
-        let file = reopen(&path)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let footer = ArrowReaderMetadata::load(&file, options)
-            .map_err(|error| Error::storage("read back", &path, error))?;
+        let footer = if part.footers.is_empty() {
+            ArrowReaderMetadata::load(&reopen(&path)?, options)
+        } else {
+            read_footers(part.footers.iter().map(PathBuf::as_path))
+                .and_then(|footer| ArrowReaderMetadata::try_new(Arc::new(footer), options))
+        };
+        let footer = footer.map_err(|error| Error::storage("read back", &path, error))?;
         Ok(Self { path, footer })
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::order::Sequence;
 use super::saved::SavedFile;
+use super::summed::SummedFile;
 use crate::config::RejectsRaw;
 use crate::error::{Error, Result};
 use crate::model::{Loss, PageFault, PageId, RawRecord, Received, Reject};
@@ -44,16 +45,31 @@ pub struct PageRejects {
 #[derive(Debug)]
 struct Lines {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<SummedFile>,
 }
 
 impl Lines {
     fn new(path: PathBuf, file: File) -> Self {
-        Self { path, file: BufWriter::new(file) }
+        Self { path, file: BufWriter::new(SummedFile::new(file)) }
     }
 
     fn write(&mut self, lines: &[u8]) -> Result<()> {
         self.file.write_all(lines).map_err(|error| Error::storage("write", &self.path, error))
+    }
+
+    /// The file, with all lines in it.
+    fn close(self) -> Result<(PathBuf, SummedFile)> {
+        match self.file.into_inner() {
+            Ok(file) => Ok((self.path, file)),
+            Err(error) => Err(Error::storage("write", &self.path, error.into_error())),
+        }
+    }
+
+    /// The file, synced.
+    fn finish(self) -> Result<(PathBuf, SummedFile)> {
+        let (path, file) = self.close()?;
+        file.file().sync_all().map_err(|error| Error::storage("sync", &path, error))?;
+        Ok((path, file))
     }
 }
 
@@ -177,9 +193,9 @@ impl RejectsWriter {
     /// # Errors
     /// The file can't be written.
     pub fn push_records(&mut self, output: &LocalOutput, page: PageRejects) -> Result<()> {
-        if let Some(Lines { path, file }) = page.spooled {
-            let flushed = file.into_inner();
-            let mut spooled = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
+        if let Some(spooled) = page.spooled {
+            let (path, spooled) = spooled.close()?;
+            let mut spooled = spooled.into_file();
             spooled.rewind().map_err(|error| Error::storage("read back", &path, error))?;
             let ours = self.file(output)?;
             let copied = std::io::copy(&mut spooled, &mut ours.file);
@@ -229,10 +245,7 @@ impl RejectsWriter {
             None if !self.saved.is_empty() => self.put_in_order(output, &[as_written])?,
             None => {}
         }
-        let Some(Lines { path, file }) = self.file else { return Ok(None) };
-        let file = file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()))?;
-        file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
-        Ok(Some(path))
+        self.file.map(|lines| Ok(lines.finish()?.0)).transpose()
     }
 
     fn put_in_order(&mut self, output: &LocalOutput, ranges: &[Range<u64>]) -> Result<()> {
@@ -244,12 +257,11 @@ impl RejectsWriter {
             written.push((begin, path, file));
             begin += bytes;
         }
-        if let Some(Lines { path, file }) = self.file.take() {
-            let flushed = file.into_inner();
-            let file = flushed.map_err(|error| Error::storage("write", &path, error.into_error()))?;
+        if let Some(lines) = self.file.take() {
+            let (path, file) = lines.close()?;
             // Its name is for the one in order; what was written so far is there as long as it is open.
             output.remove_part(&path)?;
-            written.push((begin, path, file));
+            written.push((begin, path, file.into_file()));
         }
         if ranges.is_empty() {
             return Ok(());
@@ -265,7 +277,8 @@ impl RejectsWriter {
                     let copied = file
                         .seek(SeekFrom::Start(from - *begin))
                         .and_then(|_| std::io::copy(&mut file.take(to - from), &mut ours.file));
-                    copied.map_err(|error| Error::storage("copy", path, error))?;
+                    let operation = format!("copy {} to", path.display());
+                    copied.map_err(|error| Error::storage(&operation, &ours.path, error))?;
                 }
             }
         }
@@ -278,10 +291,9 @@ impl RejectsWriter {
     /// # Errors
     /// The file can't be written, or `keep` fails.
     pub fn save(&mut self, keep: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<Option<SavedFile>> {
-        let Some(Lines { path, file }) = self.file.take() else { return Ok(None) };
-        let file = file.into_inner().map_err(|error| Error::storage("write", &path, error.into_error()))?;
-        file.sync_all().map_err(|error| Error::storage("sync", &path, error))?;
-        let saved = SavedFile::read(keep(&path)?)?;
+        let Some(lines) = self.file.take() else { return Ok(None) };
+        let (path, file) = lines.finish()?;
+        let saved = SavedFile::new(keep(&path)?, file.sum());
         self.saved.push(saved.clone());
         Ok(Some(saved))
     }

@@ -158,6 +158,21 @@ impl RowGroups {
         &self.open.slices
     }
 
+    /// The rows that no row group has been cut from yet, without so many that came first.
+    pub(super) fn open_behind(&self, skipped_rows: usize) -> RowGroup {
+        let mut behind = RowGroup::default();
+        let mut start = 0;
+        for slice in &self.open.slices {
+            // Pages are told apart: what is skipped ends where a slice does.
+            if start >= skipped_rows {
+                behind.slices.push(slice.clone());
+                behind.row_count += slice.length;
+            }
+            start += slice.length;
+        }
+        behind
+    }
+
     /// All rows, where no row group has been cut from them.
     pub(super) fn into_rows(self) -> impl Iterator<Item = Rows> {
         self.open

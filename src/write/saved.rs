@@ -1,18 +1,13 @@
 //! What was written so far, as another process can go on with it.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::RunningChecksum;
+use super::summed::Sum;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::Shape;
-
-/// Bytes that are read at once.
-const STEP_BYTES: usize = 256 << 10;
 
 /// A synced file of a table that is not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,20 +20,24 @@ pub struct SavedFile {
     pub checksum: u64,
 }
 
-/// What a table saved since it saved last.
+/// What a table saved since it saved last, or all that it saved.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SavedTable {
     /// Parts, in the order of their rows.
     pub parts: Vec<SavedPart>,
     /// The runs of rows in them.
     pub shapes: SavedShapes,
+    /// Files that are of no use any more, once this is known.
+    pub void: Vec<PathBuf>,
 }
 
 /// A part of a table, and what has to be known beside its file to go on with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedPart {
-    /// Its file.
+    /// Its file; of one that is not finished, what has its row groups, behind which there may be more.
     pub file: SavedFile,
+    /// What the row groups say, if it is not finished: of those since it was saved last, or of all.
+    pub footers: Vec<SavedFile>,
     /// Its rows.
     pub row_count: u64,
     /// The rest.
@@ -76,8 +75,7 @@ impl SavedShapes {
         saved
     }
 
-    /// Adds those of later runs.
-    pub fn extend(&mut self, later: Self) {
+    fn extend(&mut self, later: Self) {
         let begin = self.shapes.len();
         self.shapes.extend(later.shapes);
         self.of_runs.extend(later.of_runs.into_iter().map(|shape| begin + shape));
@@ -88,14 +86,44 @@ impl SavedShapes {
     }
 }
 
-impl SavedFile {
-    /// The file at `path`, read once.
+impl SavedTable {
+    /// Adds what was saved after it.
+    pub fn extend(&mut self, later: Self) {
+        for mut part in later.parts {
+            match self.parts.iter_mut().find(|known| known.file.path == part.file.path) {
+                Some(known) => {
+                    if !part.footers.is_empty() {
+                        part.footers.splice(..0, known.footers.drain(..));
+                    }
+                    *known = part;
+                }
+                None => self.parts.push(part),
+            }
+        }
+        self.parts.retain(|part| !later.void.contains(&part.file.path));
+        self.shapes.extend(later.shapes);
+    }
+}
+
+impl SavedPart {
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = &SavedFile> {
+        std::iter::once(&self.file).chain(&self.footers)
+    }
+
+    /// Looks whether its files are as they were written.
     ///
     /// # Errors
-    /// It can't be read.
-    pub(super) fn read(path: PathBuf) -> Result<Self> {
-        let (bytes, checksum) = checksum_of(&path)?;
-        Ok(Self { path, bytes, checksum })
+    /// One is not, or can't be read.
+    pub fn check(&self) -> Result<()> {
+        self.file.check_beginning(!self.footers.is_empty())?;
+        self.footers.iter().try_for_each(SavedFile::check)
+    }
+}
+
+impl SavedFile {
+    pub(super) fn new(path: PathBuf, Sum { bytes, checksum }: Sum) -> Self {
+        Self { path, bytes, checksum }
     }
 
     /// Looks whether the file is as it was written.
@@ -103,32 +131,38 @@ impl SavedFile {
     /// # Errors
     /// It is not, or can't be read.
     pub fn check(&self) -> Result<()> {
-        let (bytes, checksum) = checksum_of(&self.path)?;
-        if (bytes, checksum) == (self.bytes, self.checksum) {
-            return Ok(());
-        }
+        self.check_beginning(false)
+    }
+
+    /// Whether the file is as it was written.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn is_as_written(&self) -> Result<bool> {
+        Ok(Sum::of_file(&self.path, u64::MAX)? == self.sum())
+    }
+
+    fn sum(&self) -> Sum {
+        Sum { bytes: self.bytes, checksum: self.checksum }
+    }
+
+    fn check_beginning(&self, may_be_longer: bool) -> Result<()> {
+        let bytes_max = if may_be_longer { self.bytes } else { u64::MAX };
         let (path, expected) = (self.path.display(), self.bytes);
-        let found = if bytes == expected { "others".to_owned() } else { format!("{bytes} bytes") };
+        let found = if self.path.exists() {
+            match Sum::of_file(&self.path, bytes_max)? {
+                found if found == self.sum() => return Ok(()),
+                Sum { bytes, .. } if bytes == expected => "others".to_owned(),
+                Sum { bytes, .. } => format!("{bytes} bytes"),
+            }
+        } else {
+            "no file".to_owned()
+        };
         Err(Error::new(
             ErrorKind::Storage,
             format!(
                 "{path} is damaged: expected the {expected} bytes that were written, got {found}; --fresh starts anew"
             ),
         ))
-    }
-}
-
-fn checksum_of(path: &Path) -> Result<(u64, u64)> {
-    let failed = |error| Error::storage("read back", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut buffer = vec![0; STEP_BYTES];
-    let (mut checksum, mut bytes) = (RunningChecksum::default(), 0);
-    loop {
-        let read = file.read(&mut buffer).map_err(failed)?;
-        if read == 0 {
-            return Ok((bytes, checksum.finish()));
-        }
-        checksum.update(&buffer[..read]);
-        bytes += read as u64;
     }
 }

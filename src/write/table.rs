@@ -18,6 +18,7 @@ use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
 use super::saved::{SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
+use super::summed::Sum;
 use super::unify::unify;
 use crate::config::{RowGroupConfig, TransformConfig};
 use crate::cpu::CpuPool;
@@ -25,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::model::PageBatch;
 use crate::schema::{Form, Kinds, Shape};
-use crate::sink::LocalOutput;
+use crate::sink::{LocalOutput, StateFolder};
 
 /// Runs before one that may have brought the same.
 const RUN_SHAPES_COMPARED: usize = 4;
@@ -41,6 +42,8 @@ pub struct TableStats {
     pub row_group_count: usize,
     /// Its size.
     pub bytes: u64,
+    /// XXH3 (64 bits) of its bytes.
+    pub checksum: u64,
     /// Its columns.
     pub schema: Arc<Schema>,
     /// JSON Pointers to the columns that are kept as JSON text, for their many keys or their depth.
@@ -64,6 +67,18 @@ pub struct TableWriter {
     /// Those of the finished parts, and of the runs, that are saved.
     saved_count: usize,
     saved_run_count: usize,
+    /// Whether it goes on where another process stopped.
+    is_resumed: bool,
+    tails: Tails,
+}
+
+/// What is saved of the rows from which no row group has been cut: they are in files of their own until it is.
+#[derive(Default)]
+struct Tails {
+    row_count: usize,
+    files: Vec<PathBuf>,
+    /// Files that are of no use once the row groups that were cut are saved.
+    void: Vec<PathBuf>,
 }
 
 /// What a table is written with.
@@ -73,6 +88,8 @@ struct Tools {
     metrics: Arc<Metrics>,
     transform: Arc<TransformConfig>,
     row_group: RowGroupConfig,
+    /// Whether what is written is saved now and then.
+    is_saved: bool,
 }
 
 struct OpenPart {
@@ -103,7 +120,7 @@ impl TableWriter {
             Some(schema) => schema.shape(),
             None => Shape::of_kinds(Kinds::OBJECT),
         };
-        let tools = Tools { pool, metrics, transform, row_group };
+        let tools = Tools { pool, metrics, transform, row_group, is_saved: false };
         Self::with_schema(tools, shape, seen_fields)
     }
 
@@ -122,7 +139,15 @@ impl TableWriter {
             finished: Vec::new(),
             saved_count: 0,
             saved_run_count: 0,
+            is_resumed: false,
+            tails: Tails::default(),
         }
+    }
+
+    /// The same table, which can be [saved](Self::save).
+    pub fn saved(mut self) -> Self {
+        self.tools.is_saved = true;
+        self
     }
 
     /// Rows so far.
@@ -150,10 +175,7 @@ impl TableWriter {
         if let Some(open) = &mut self.open {
             open.file = settled((&mut open.file).await?);
         }
-        let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
-        for slice in self.row_groups.open_slices() {
-            self.tools.learn_schema(&mut shape, &mut seen_fields, slice);
-        }
+        let (shape, seen_fields) = self.schema_with_open_rows();
         Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
     }
 
@@ -237,46 +259,109 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Brings all rows so far into parts that are synced, and gives those that were not saved before, each where `keep` has
-    /// put it; `None`, and nothing is saved, where rows wait for the first column.
+    /// Brings all rows so far into synced files in `folder`, and gives what was not saved before; `None`, and nothing is
+    /// saved, where rows wait for the first column. The folder itself is for the caller to sync.
+    ///
+    /// What this table writes is the same with it and without: the open part goes on, and rows that no row group has been
+    /// cut from are saved beside it.
     ///
     /// # Errors
-    /// The output can't be written, or `keep` fails.
+    /// The output can't be written, or what was written can't be moved.
     pub async fn save(
         &mut self,
         output: &mut LocalOutput,
-        mut keep: impl FnMut(&Path) -> Result<PathBuf>,
+        folder: &mut StateFolder,
     ) -> Result<Option<SavedTable>> {
-        if let Some(row_group) = self.row_groups.pop_last() {
-            self.write(output, row_group).await?;
-        }
-        if !self.without_columns.is_empty() {
+        let tail = self.row_groups.open_behind(self.tails.row_count);
+        let tail_columns = self.tail_columns()?;
+        if !self.without_columns.is_empty() || tail.row_count > 0 && tail_columns.count() == 0 {
             return Ok(None);
         }
-        self.close_part().await?;
         self.end_run();
-        let mut saved = Vec::new();
+        let mut saved = SavedTable::default();
+        let open = self.save_open_part(folder).await?;
+        self.save_finished_parts(folder, &mut saved).await?;
+        saved.parts.extend(open);
+        if tail.row_count > 0 {
+            let part = self.save_tail(output, folder, (tail, tail_columns)).await?;
+            saved.parts.push(part);
+        }
+        saved.void.append(&mut self.tails.void);
+        saved.shapes = SavedShapes::of(&self.run_shapes[self.saved_run_count..]);
+        self.saved_run_count = self.run_shapes.len();
+        Ok(Some(saved))
+    }
+
+    /// Saves what came to the open part. One that can't be moved while it is written is closed.
+    async fn save_open_part(&mut self, folder: &mut StateFolder) -> Result<Option<SavedPart>> {
+        let Some(OpenPart { columns, file }) = self.open.take() else { return Ok(None) };
+        let mut file = file.await?;
+        if !file.has_unsaved() {
+            self.open = Some(OpenPart { columns, file: settled(file) });
+            return Ok(None);
+        }
+        let pool = self.tools.pool.clone();
+        file = pool.run(move || file.sync().map(|()| file)).await??;
+        if !file.is_kept() {
+            match folder.keep_open_part(file.path())? {
+                Some(path) => file.keep_at(path),
+                None => {
+                    self.open = Some(OpenPart { columns, file: settled(file) });
+                    return self.close_part().await.map(|()| None);
+                }
+            }
+        }
+        let scratch = folder.create_part()?;
+        let save = move || file.save(scratch).map(|(part, footer)| (file, part, footer));
+        let (file, part, footer) = pool.run(save).await??;
+        let saved = saved_part(&columns, &part, vec![footer]);
+        self.open = Some(OpenPart { columns, file: settled(file) });
+        Ok(Some(saved))
+    }
+
+    /// Saves the parts that were closed since the last time.
+    async fn save_finished_parts(&mut self, folder: &mut StateFolder, saved: &mut SavedTable) -> Result<()> {
         for (columns, part) in &mut self.finished[self.saved_count..] {
             let path = part.path.clone();
             self.tools.pool.run(move || sync(&path)).await??;
-            part.path = keep(&part.path)?;
-            part.is_saved = true;
-            let path = part.path.clone();
-            saved.push(SavedPart {
-                file: self.tools.pool.run(move || SavedFile::read(path)).await??,
-                row_count: part.row_count,
-                columns: SavedColumns {
-                    shape: columns.shape.clone(),
-                    seen_fields: columns.seen_fields.clone(),
-                    dictionaries: part.dictionaries.clone(),
-                    row_group_count: part.row_group_count,
-                },
-            });
+            if !part.is_kept {
+                part.path = folder.keep_part(&part.path)?;
+                part.is_kept = true;
+            }
+            saved.parts.push(saved_part(columns, part, Vec::new()));
         }
         self.saved_count = self.finished.len();
-        let shapes = SavedShapes::of(&self.run_shapes[self.saved_run_count..]);
-        self.saved_run_count = self.run_shapes.len();
-        Ok(Some(SavedTable { parts: saved, shapes }))
+        Ok(())
+    }
+
+    async fn save_tail(
+        &mut self,
+        output: &mut LocalOutput,
+        folder: &mut StateFolder,
+        (tail, columns): (RowGroup, Arc<PartColumns>),
+    ) -> Result<SavedPart> {
+        self.tails.row_count += tail.row_count;
+        let file = self.begin(output, &columns, &Arc::new(tail)).await?;
+        let mut part = OpenPart { columns: Arc::clone(&columns), file }.close(&self.tools.pool).await?;
+        let path = part.path.clone();
+        self.tools.pool.run(move || sync(&path)).await??;
+        part.path = folder.keep_part(&part.path)?;
+        self.tails.files.push(part.path.clone());
+        Ok(saved_part(&columns, &part, Vec::new()))
+    }
+
+    /// The columns of the rows that no row group has been cut from.
+    fn tail_columns(&self) -> Result<Arc<PartColumns>> {
+        let (shape, seen_fields) = self.schema_with_open_rows();
+        PartColumns::new(shape, seen_fields, &self.tools.transform, Form::Part).map(Arc::new)
+    }
+
+    fn schema_with_open_rows(&self) -> (Shape, Vec<bool>) {
+        let (mut shape, mut seen_fields) = (self.shape.clone(), self.seen_fields.clone());
+        for slice in self.row_groups.open_slices() {
+            self.tools.learn_schema(&mut shape, &mut seen_fields, slice);
+        }
+        (shape, seen_fields)
     }
 
     /// Goes on behind the parts that an earlier process saved.
@@ -284,19 +369,28 @@ impl TableWriter {
     /// # Errors
     /// A computed column has the name of one of theirs.
     pub fn resume(&mut self, saved: SavedTable) -> Result<()> {
-        for SavedPart { file, row_count, columns } in saved.parts {
+        for SavedPart { file, footers, row_count, columns, .. } in saved.parts {
             let SavedColumns { shape, seen_fields, dictionaries, row_group_count } = columns;
             self.shape.unite(&shape, self.tools.transform.nesting);
             unite_fields(&mut self.seen_fields, seen_fields.iter().copied());
             self.row_count += row_count;
             let columns = PartColumns::new(shape, seen_fields, &self.tools.transform, Form::Part)?;
-            let SavedFile { path, bytes, .. } = file;
-            let part = FinishedPart { path, dictionaries, row_count, row_group_count, bytes, is_saved: true };
+            let SavedFile { path, bytes, checksum } = file;
+            let part = FinishedPart {
+                path,
+                dictionaries,
+                row_count,
+                row_group_count,
+                sum: Sum { bytes, checksum },
+                footers: footers.into_iter().map(|footer| footer.path).collect(),
+                is_kept: true,
+            };
             self.finished.push((Arc::new(columns), part));
         }
         self.saved_count = self.finished.len();
         self.run_shapes.extend(saved.shapes.runs());
         self.saved_run_count = self.run_shapes.len();
+        self.is_resumed = true;
         Ok(())
     }
 
@@ -325,18 +419,18 @@ impl TableWriter {
             if columns.count() == 0 {
                 return Ok(None);
             }
-            let file = settled(PartFile::begin(output.create_part()?, &columns, Vec::new())?);
+            let file = PartFile::begin(output.create_part()?, &columns, Vec::new(), false).map(settled)?;
             self.open = Some(OpenPart { columns, file });
         }
         let sequence = sequence.filter(|sequence| sequence.rows.len() > 1);
         if let Some(sequence) = sequence {
             self.order_columns(sequence);
         }
-        // Where parts were closed for no reason of their schema, their row groups are made as large as they may be.
+        // Where a process was stopped, a row group was cut for no reason of its own: they are made as large as they may be.
         let as_written = 0..self.row_count;
         let rows = match sequence {
             Some(sequence) => Some(&*sequence.rows),
-            None => (self.saved_count > 0).then_some(std::slice::from_ref(&as_written)),
+            None => self.is_resumed.then_some(std::slice::from_ref(&as_written)),
         };
         let is_only_part = self.finished.is_empty() && rows.is_none();
         let (columns, part) = match self.open.take() {
@@ -357,7 +451,8 @@ impl TableWriter {
             path: part.path,
             row_count: part.row_count,
             row_group_count: part.row_group_count,
-            bytes: part.bytes,
+            bytes: part.sum.bytes,
+            checksum: part.sum.checksum,
             schema: Arc::clone(&columns.schema),
             json_columns: columns.shape.json_columns(),
         }))
@@ -403,6 +498,9 @@ impl TableWriter {
     }
 
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
+        // It has all rows that were open.
+        self.tails.row_count = 0;
+        self.tails.void.append(&mut self.tails.files);
         let mut grew = false;
         for slice in &row_group.slices {
             grew |= self.tools.learn_schema(&mut self.shape, &mut self.seen_fields, slice);
@@ -467,7 +565,7 @@ impl TableWriter {
         for look in looks {
             dictionaries.push(look.await?);
         }
-        let file = PartFile::begin(output.create_part()?, columns, dictionaries)?;
+        let file = PartFile::begin(output.create_part()?, columns, dictionaries, self.tools.is_saved)?;
         self.append(file, columns, row_group)
     }
 
@@ -511,7 +609,10 @@ impl TableWriter {
     async fn close_part(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let columns = Arc::clone(&open.columns);
-        let part = open.close(&self.tools.pool).await?;
+        let file = open.file.await?;
+        self.tails.void.extend_from_slice(file.footers());
+        let part =
+            OpenPart { columns: Arc::clone(&columns), file: settled(file) }.close(&self.tools.pool).await?;
         self.finished.push((columns, part));
         Ok(())
     }
@@ -530,6 +631,20 @@ impl Tools {
         let is_fixed = self.transform.fixed_schema().is_some();
         let grew = !is_fixed && shape.unite(&slice.rows.shape, self.transform.nesting);
         unite_fields(seen_fields, slice.rows.seen_fields()) | grew
+    }
+}
+
+fn saved_part(columns: &PartColumns, part: &FinishedPart, footers: Vec<SavedFile>) -> SavedPart {
+    SavedPart {
+        file: SavedFile::new(part.path.clone(), part.sum),
+        footers,
+        row_count: part.row_count,
+        columns: SavedColumns {
+            shape: columns.shape.clone(),
+            seen_fields: columns.seen_fields.clone(),
+            dictionaries: part.dictionaries.clone(),
+            row_group_count: part.row_group_count,
+        },
     }
 }
 

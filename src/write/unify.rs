@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::schema::leaf_count;
 use crate::sink::LocalOutput;
 
-/// Writes parts as one file with `columns`, which hold all of theirs, and removes those that are not saved. `rows`, where they are out of
+/// Writes parts as one file with `columns`, which hold all of theirs, and removes those that are not kept. `rows`, where they are out of
 /// order, are the ranges of the rows of all parts in the order in which they belong; row groups of fewer rows than
 /// they could have become one then.
 ///
@@ -36,11 +36,11 @@ pub(super) async fn unify(
     footer: &Footer,
 ) -> Result<FinishedPart> {
     let dictionaries = dictionaries_of(columns, &parts);
-    let mut file = PartFile::begin(output.create_part()?, columns, dictionaries)?;
+    let mut file = PartFile::begin(output.create_part()?, columns, dictionaries, false)?;
     let mut paths = Vec::with_capacity(parts.len());
     let mut sources = Vec::with_capacity(parts.len());
     for (part_columns, part) in parts {
-        if !part.is_saved {
+        if !part.is_kept {
             paths.push(part.path.clone());
         }
         sources.push(Source {

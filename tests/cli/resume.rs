@@ -65,7 +65,9 @@ impl Scene {
     }
 
     fn run(&self, output: &Folder, options: &str) -> Etl {
-        Etl::between(&self.input, output).with("--json -j 2 --checkpoint 20ms").with(options)
+        Etl::between(&self.input, output)
+            .with("--json -j 2 --checkpoint 20ms --row-group-rows 7")
+            .with(options)
     }
 
     /// Stops a run by a signal after a while; whether it had not ended before.
@@ -132,6 +134,21 @@ fn whatever_moments_a_run_is_killed_at_each_record_is_there_once() {
 }
 
 #[test]
+fn what_is_kept_on_the_way_changes_no_byte_of_the_output() {
+    let site = site();
+    let names: Vec<_> = (0..PAGE_COUNT).map(|page| format!("p{page}.ndjson\n")).collect();
+    site.write("urls.txt", names.concat());
+    let [undisturbed, kept] = ["", "--checkpoint 1ms"].map(|options| {
+        let output = Folder::new();
+        Etl::between(&site, &output).with("--row-group-rows 7").with(options).run().exits(3);
+        assert_eq!(output.names(), [OUT, REJECTS]);
+        output
+    });
+    assert!(undisturbed.read(OUT) == kept.read(OUT));
+    assert!(undisturbed.read(REJECTS) == kept.read(REJECTS));
+}
+
+#[test]
 fn pages_that_failed_are_asked_for_again_and_leave_no_trace() {
     let site = site();
     let (server, gate, input, output) =
@@ -184,7 +201,7 @@ fn other_list_other_options_and_old_work_begin_anew_and_say_so() {
     check_afresh(&scene, &outcome, &output, "");
 
     let output = stopped(&scene);
-    let outcome = scene.run(&output, "--row-group-rows 50").run_as_typed().exits(3);
+    let outcome = scene.run(&output, "--row-group-bytes 50MiB").run_as_typed().exits(3);
     check_afresh(&scene, &outcome, &output, "options");
 
     let output = stopped(&scene);

@@ -7,7 +7,8 @@ use arrow::array::{Array, AsArray as _};
 use arrow::datatypes::{
     DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use serde_json::{Map, Value, json};
 
 /// A file's contents.
@@ -21,7 +22,18 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn read(path: &Path) -> Self {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+        // Pages are read where their index says that they are.
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let file = File::open(path).unwrap();
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+        let about = builder.metadata();
+        let chunks = about.row_groups().iter().flat_map(RowGroupMetaData::columns);
+        let index_count = chunks.filter(|chunk| chunk.offset_index_offset().is_some()).count();
+        let chunk_count: usize = about.row_groups().iter().map(RowGroupMetaData::num_columns).sum();
+        assert!(
+            index_count == 0 || index_count == chunk_count,
+            "{index_count} of {chunk_count} have an index"
+        );
         let fields = builder.schema().fields().clone();
         let columns = fields.iter().map(|field| (field.name().clone(), type_name(field.data_type())));
         let columns: Vec<_> = columns.collect();
