@@ -8,6 +8,7 @@
 
 mod asker;
 mod chains;
+mod earlier;
 mod intake;
 mod life;
 mod probe;
@@ -45,9 +46,10 @@ use crate::write::{Footer, RejectsWriter, Sequence, TableStats, TableWriter, Wri
 
 use asker::Asker;
 use chains::{Chains, OpenChain};
+use earlier::Earlier;
 use life::{Line, PAGES_AHEAD_MAX, Step};
 use retried::Retried;
-use saving::{Earlier, Saving};
+use saving::Saving;
 use stop::Stopping;
 use ticket::Ticket;
 use verdict::Tally;
@@ -194,7 +196,9 @@ impl Pipeline {
         if let Some(Retried { pages, .. }) = retried {
             requests = requests.only(pages);
         }
-        if let Some(Earlier { table: saved, rejects: saved_rejects, runs, counts, done, chains }) = earlier {
+        if let Some(earlier) = earlier {
+            earlier.check(&line.pool).await?;
+            let Earlier { table: saved, rejects: saved_rejects, runs, counts, done, chains } = earlier;
             table.resume(saved)?;
             rejects.resume(saved_rejects);
             order.resume(runs);

@@ -3,12 +3,12 @@
 //! Rows and rejects are brought into synced files, these into the state folder, that is synced, and then one transaction
 //! of the ledger makes them known and their pages done. What the ledger does not know is swept by the next run.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::earlier::{Earlier, PartNotes};
 use super::retried::{Retried, nothing_to_retry};
 use super::verdict::Tally;
 use super::writer::Sinks;
@@ -19,9 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{Redaction, remember};
 use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, Publishing, RunEnd, RunRow, RunStart};
 use crate::model::{PageEnd, PageFault, PageId, PageKey};
-use crate::report::{RecordCounts, Report, ResumedReport, Status};
+use crate::report::{Report, ResumedReport, Status};
 use crate::sink::{LocalOutput, StateFolder, name_of};
-use crate::write::{Footer, Run, SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable, TableStats};
+use crate::write::{Footer, SavedFile, SavedPart, SavedTable, TableStats};
 
 /// Pages, done or failed, that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
 const PAGES_MAX: usize = 20_000;
@@ -33,6 +33,9 @@ const SAID_BYTES_MAX: usize = 4 << 20;
 pub(super) struct Saving {
     config: StateConfig,
     folder: StateFolder,
+    /// The folder that the output would have if none was named: what a run had done there is out of date once this one has
+    /// published.
+    unnamed: Option<StateFolder>,
     /// Opened with the first thing that is kept.
     ledger: Option<Ledger>,
     start: RunStart,
@@ -60,42 +63,6 @@ pub(super) struct Opened {
     pub(super) retried: Option<Retried>,
 }
 
-/// What an earlier run had done.
-#[derive(Debug, Default)]
-pub(super) struct Earlier {
-    pub(super) table: SavedTable,
-    pub(super) rejects: Vec<SavedFile>,
-    pub(super) runs: Vec<Run>,
-    pub(super) counts: SavedCounts,
-    /// Pages that need not be fetched again, where each URL is one page.
-    pub(super) done: HashSet<PageKey>,
-    /// Where it is a chain: what its pages said of the next one, in their order, by the position of its URL in the list.
-    pub(super) chains: HashMap<u64, Vec<Vec<u8>>>,
-}
-
-/// What was counted of the pages that are done.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedCounts {
-    pub(super) pages_fetched: u64,
-    /// Pages that are known by others.
-    pub(super) pages_behind: u64,
-    pub(super) records: RecordCounts,
-    pub(super) values_discarded: u64,
-    pub(super) duplicate_keys: u64,
-    pub(super) overflows: u64,
-}
-
-/// What the ledger knows of a part beside its files.
-#[derive(Debug, Serialize, Deserialize)]
-enum PartNotes {
-    /// Its file has a footer of the next part, which has none itself.
-    Footer,
-    /// Its file has rows.
-    Rows(SavedColumns),
-    /// It ends what was saved at a time. `void` are files of before that are of no use since.
-    End { runs: Vec<Run>, shapes: SavedShapes, void: Vec<String>, counts: SavedCounts },
-}
-
 impl Saving {
     /// Looks for what an earlier run had done, and begins; none if there is nothing to do, since no page had failed.
     ///
@@ -114,6 +81,7 @@ impl Saving {
             is_there.then_some(()).ok_or_else(nothing_to_retry)?;
         }
         let folder = StateFolder::open(output, state.folder.as_deref())?;
+        let unnamed = state.folder.is_some().then(|| StateFolder::open(output, None)).transpose()?;
         let start = RunStart {
             run_id: report.run_id.clone(),
             started_at: report.started_at.clone(),
@@ -124,6 +92,7 @@ impl Saving {
         let mut saving = Self {
             config: state.clone(),
             folder,
+            unnamed,
             ledger: None,
             start,
             part_count: 0,
@@ -135,13 +104,13 @@ impl Saving {
             said_bytes: 0,
             saved_at: Instant::now(),
         };
-        if state.is_fresh {
+        if state.is_fresh && !saving.folder.is_named() {
             remove(&mut saving.folder)?;
         }
         if !saving.folder.is_there() {
             return Ok(Some(Opened { saving, earlier: None, retried: None }));
         }
-        let mut ledger = Ledger::open(saving.folder.path())?;
+        let mut ledger = saving.open_ledger()?;
         saving.settle_published(&mut ledger, output, report)?;
         if ledger.unfinished_run().is_none() && !saving.folder.is_named() {
             ledger.close()?;
@@ -178,6 +147,17 @@ impl Saving {
         self.folder.is_named()
     }
 
+    /// The ledger of the folder. One that is damaged is made anew on purpose only.
+    fn open_ledger(&mut self) -> Result<Ledger> {
+        match Ledger::open(self.folder.path()) {
+            Err(error) if self.config.is_fresh && error.kind() == ErrorKind::Storage => {
+                remove(&mut self.folder)?;
+                Ledger::open(self.folder.path())
+            }
+            opened => opened,
+        }
+    }
+
     fn take_up(&mut self, mut ledger: Ledger, report: &mut Report) -> Result<Option<Earlier>> {
         let Some(run) = ledger.unfinished_run().cloned() else {
             self.folder.sweep(&HashSet::new())?;
@@ -185,32 +165,18 @@ impl Saving {
             self.ledger = Some(ledger);
             return Ok(None);
         };
-        if let Some(reason) = self.why_other(&run).or_else(|| self.why_over(&run)) {
+        let on_purpose = self.config.is_fresh.then(|| "--fresh".to_owned());
+        let reason = on_purpose.or_else(|| self.why_other(&run)).or_else(|| self.why_over(&run));
+        if let Some(reason) = reason {
             return self.begin_afresh(ledger, &run, &reason, report).map(|()| None);
         }
-        let mut earlier = Earlier::default();
-        let mut saved = SavedTable::default();
-        let mut footers = Vec::new();
-        for part in ledger.parts() {
-            self.take_up_part(part?, &mut earlier, &mut saved, &mut footers)?;
-        }
-        if ledger.publishing().is_some() && !earlier.table.parts.iter().all(|part| part.file.path.exists()) {
+        let (earlier, part_count) = Earlier::read(&ledger, &mut self.folder, self.has_chains)?;
+        if ledger.publishing().is_some() && !earlier.has_all_parts() {
             let reason = "it had published them, and the output is another one now";
             return self.begin_afresh(ledger, &run, reason, report).map(|()| None);
         }
-        earlier.table.parts.iter().try_for_each(SavedPart::check)?;
-        earlier.rejects.iter().try_for_each(SavedFile::check)?;
-        let files = earlier.table.parts.iter().flat_map(SavedPart::files).chain(&earlier.rejects);
-        let known = files.map(|file| name_of(&file.path)).collect();
-        for page in ledger.done_pages() {
-            let page = page?;
-            if self.has_chains {
-                earlier.chains.entry(page.place.ordinal).or_default().extend(page.chain);
-            } else {
-                earlier.done.insert(page.url_key);
-            }
-        }
-        self.folder.sweep(&known)?;
+        self.part_count = part_count;
+        self.folder.sweep(&earlier.file_names())?;
         ledger.resume_run(&run.start.run_id, self.start.clone())?;
         self.ledger = Some(ledger);
         report.resumed = Some(ResumedReport {
@@ -250,47 +216,6 @@ impl Saving {
             ledger.end_published()?;
         }
         Ok(())
-    }
-
-    /// `saved` are the parts before it that were saved at the same time, and `footers` those of the part behind it.
-    fn take_up_part(
-        &mut self,
-        part: PartRow,
-        earlier: &mut Earlier,
-        saved: &mut SavedTable,
-        footers: &mut Vec<SavedFile>,
-    ) -> Result<()> {
-        self.part_count = self.part_count.max(part.id);
-        let notes: PartNotes =
-            serde_json::from_slice(&part.meta).map_err(|error| self.damaged(&part, error))?;
-        let mut file_of = |PartFile { name, bytes, checksum }: PartFile| SavedFile {
-            path: self.folder.known_file(&name),
-            bytes,
-            checksum,
-        };
-        let (file, rejects) = (part.file.map(&mut file_of), part.rejects.map(&mut file_of));
-        match notes {
-            PartNotes::Footer => footers.extend(file),
-            PartNotes::Rows(columns) => {
-                let (row_count, footers) = (part.row_count, std::mem::take(footers));
-                saved.parts.extend(file.map(|file| SavedPart { file, footers, row_count, columns }));
-            }
-            PartNotes::End { runs, shapes, void, counts } => {
-                let void = void.iter().map(|name| self.folder.known_file(name)).collect();
-                let parts = std::mem::take(&mut saved.parts);
-                earlier.table.extend(SavedTable { parts, shapes, void });
-                earlier.rejects.extend(rejects);
-                earlier.runs.extend(runs);
-                earlier.counts = counts;
-            }
-        }
-        Ok(())
-    }
-
-    fn damaged(&self, part: &PartRow, error: serde_json::Error) -> Error {
-        let folder = self.folder.path().display();
-        let message = format!("{folder}: part {} of the ledger can't be read; --fresh starts anew", part.id);
-        Error::new(ErrorKind::Storage, message).because(error)
     }
 
     /// Refuses to lose what another run has done that could still be gone on with, for the sake of pages that failed.
@@ -510,6 +435,7 @@ impl Saving {
         if is_left {
             return Ok(());
         }
+        self.unnamed.as_mut().map_or(Ok(()), remove)?;
         if self.folder.is_named() { self.folder.clear() } else { remove(&mut self.folder) }
     }
 }

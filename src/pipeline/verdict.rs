@@ -1,7 +1,7 @@
 //! What a run counts besides its report, and whether it may publish. Never looks at files or pages.
 
 use super::chains::Turned;
-use super::saving::SavedCounts;
+use super::earlier::SavedCounts;
 use crate::config::{ContractConfig, RejectsRaw};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Note;

@@ -374,7 +374,13 @@ impl TableWriter {
             self.shape.unite(&shape, self.tools.transform.nesting);
             unite_fields(&mut self.seen_fields, seen_fields.iter().copied());
             self.row_count += row_count;
-            let columns = PartColumns::new(shape, seen_fields, &self.tools.transform, Form::Part)?;
+            // Most parts have the columns of the one before.
+            let last = self.finished.last().map(|(last, _)| Arc::clone(last));
+            let shared = last.filter(|last| last.shape == shape && last.seen_fields == seen_fields);
+            let columns = match shared {
+                Some(shared) => shared,
+                None => Arc::new(PartColumns::new(shape, seen_fields, &self.tools.transform, Form::Part)?),
+            };
             let SavedFile { path, bytes, checksum } = file;
             let part = FinishedPart {
                 path,
@@ -385,7 +391,7 @@ impl TableWriter {
                 footers: footers.into_iter().map(|footer| footer.path).collect(),
                 is_kept: true,
             };
-            self.finished.push((Arc::new(columns), part));
+            self.finished.push((columns, part));
         }
         self.saved_count = self.finished.len();
         self.run_shapes.extend(saved.shapes.runs());

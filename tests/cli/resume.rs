@@ -308,6 +308,30 @@ fn named_state_stays_and_only_one_run_works_in_it() {
 }
 
 #[test]
+fn beginning_anew_on_purpose_leaves_the_history_of_a_named_state() {
+    let (scene, output, state) = (Scene::new(), Folder::new(), Folder::new());
+    let options = format!("--state {}", state.path("s").display());
+    let run = scene.run(&output, &options).start();
+    assert!(run.finished_within(Duration::from_millis(300)).is_none());
+    run.end_by("TERM").0.exits(143);
+    let outcome = scene.run(&output, &format!("{options} --fresh")).run_as_typed().exits(3);
+    check_afresh(&scene, &outcome, &output, "");
+    let runs = Etl::bare().arg("runs").arg(state.path("s")).arg("--json").run_as_typed();
+    let statuses: Vec<_> =
+        runs.summary().as_array().unwrap().iter().map(|run| run["status"].clone()).collect();
+    assert_eq!(statuses, ["partial", "interrupted"]);
+}
+
+#[test]
+fn what_was_kept_without_a_name_is_out_of_date_once_a_run_with_one_has_published() {
+    let scene = Scene::new();
+    let (output, state) = (stopped(&scene), Folder::new());
+    let options = format!("--state {}", state.path("s").display());
+    let outcome = scene.run(&output, &options).run_as_typed().exits(3);
+    check_afresh(&scene, &outcome, &output, "");
+}
+
+#[test]
 fn run_waits_for_the_lock_as_long_as_it_may() {
     let (scene, output) = (Scene::new(), Folder::new());
     let first = scene.run(&output, "").start();
