@@ -4,7 +4,8 @@
 //! it is told here. A run that was killed leaves what it had done, and the next one takes it up or starts afresh.
 //!
 //! ```text
-//! open -> unfinished_run? -> resume_run | start_afresh, begin_run -> commit_parts ... -> end_run -> close
+//! open -> unfinished_run? -> resume_run | start_afresh, begin_run -> commit_parts ... -> begin_publishing -> end_run -> close
+//!      -> publishing? -> end_published
 //! ```
 //!
 //! **Nothing is believed that can't be checked.** When it is opened, all of the file is looked at: whether it is a
@@ -12,7 +13,7 @@
 //! rows as were written, and the same ones. What is wrong with it is an error that names the file: a page must never be
 //! skipped, or a part left out, because of a bit that flipped. A log (`ledger.sqlite-wal`) that lost its end is the
 //! exception: it can't be told from one that a power cut tore. The ledger is then as it was after an earlier
-//! transaction, and what came later is done again.
+//! transaction, and what came later is done again; all of it, if files that it names are gone since.
 //!
 //! **A failed write is the last one.** Every later one is refused, and nothing that failed is tried again.
 //!
@@ -36,7 +37,7 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
-use changes::Changes;
+use changes::{Changes, Forgettable};
 use database::Database;
 use rows::NumberedRun;
 use seal::Seals;
@@ -190,6 +191,11 @@ impl Ledger {
         };
         let first_run = run.first_run;
         let work_started_at = run.row.work_started_at.clone();
+        if run.publishing.is_some() {
+            // What it was about to publish was not, and other pages may be this time.
+            let is_kept = |page: &Forgettable| page.state != PageState::Staged;
+            self.write(|changes| changes.forget_pages(first_run, first_run, is_kept))?;
+        }
         let row = RunRow { start, resumes: Some(resumed.to_owned()), work_started_at, end: None };
         self.add_run(NumberedRun { number: self.next_number(), first_run, row, publishing: None })
     }
@@ -217,8 +223,19 @@ impl Ledger {
     /// It can't be written; nothing more will be. It is a defect of the caller if a page is done already, if there is a part
     /// with one of the ids, or if no run works.
     pub fn commit_parts(&mut self, parts: &[PartRow], pages: &[PageRow]) -> Result<()> {
+        self.replace_parts(&[], parts, pages)
+    }
+
+    /// As [`Self::commit_parts`], where the new parts have all that those with the ids in `gone` had.
+    ///
+    /// # Errors
+    /// As those of [`Self::commit_parts`]. It is a defect of the caller if there is no part with one of the ids.
+    pub fn replace_parts(&mut self, gone: &[u64], parts: &[PartRow], pages: &[PageRow]) -> Result<()> {
         let first_run = self.running_work()?;
         self.write(|changes| {
+            for id in gone {
+                changes.forget_part(*id)?;
+            }
             for part in parts {
                 changes.add_part(first_run, part)?;
             }
@@ -258,7 +275,7 @@ impl Ledger {
         let after = NumberedRun { publishing: Some(publishing), ..before.clone() };
         self.write(|changes| {
             changes.put_pages(first_run, pages, None, |_| PageState::Staged)?;
-            changes.end_run(&before, &after)
+            changes.update_run(&before, &after)
         })?;
         self.newest = Some(after);
         Ok(())
@@ -308,7 +325,7 @@ impl Ledger {
         let has_older = is_complete && self.has_pages(0, first_run - 1)?;
         let files = self.write(|changes| {
             changes.put_pages(first_run, pages, None, |_| PageState::Done)?;
-            changes.end_run(&before, &after)?;
+            changes.update_run(&before, &after)?;
             if !is_complete {
                 return Ok(Vec::new());
             }

@@ -323,7 +323,9 @@ impl Pipeline {
         let mut published = report.clone();
         self.tell_of_output(&mut published, &stats);
         if let Some(saving) = saving {
-            saving.begin_publishing(&published, &stats)?;
+            let mut told = published.clone();
+            add_metrics(&mut told, &self.metrics);
+            saving.begin_publishing(output, &stats, &told)?;
         }
         output.publish_part(&stats.path)?;
         *report = published;

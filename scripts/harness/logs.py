@@ -195,12 +195,12 @@ def _plain(value):
 # Pages by chance.
 
 
-def drifting_pages(source, page_count, *, is_late=False, is_large=False, is_slow=True):
-    """Pages whose columns come and widen on the way; with one that is late, or one that is decoded in pieces."""
+def log_pages(source, page_count, *, drifts=True, is_late=False, is_large=False, is_slow=True):
+    """Pages; their columns come and widen on the way if it drifts; with one that is late, or decoded in pieces."""
     late, large = (source.randrange(page_count) if is_it else None for is_it in (is_late, is_large))
     pages, next_id = [], 1
     for index in range(page_count):
-        share = index / page_count
+        share = index / page_count if drifts else 0
         count = 9_000 if index == large else source.choice([0, 1, 2, 3, 5, 8, 40])
         is_bare = index != large and source.random() < 0.12
         records = []

@@ -37,11 +37,12 @@ impl Changes<'_> {
     }
 
     /// Says how a run ended, or what it is about to publish, which is all of it that ever changes.
-    pub(super) fn end_run(&mut self, before: &NumberedRun, after: &NumberedRun) -> Result<()> {
+    pub(super) fn update_run(&mut self, before: &NumberedRun, after: &NumberedRun) -> Result<()> {
         let sql = "UPDATE runs SET ended_at = ?2, status = ?3, exit_code = ?4, summary = ?5, \
-                   publishing_bytes = ?6, publishing_checksum = ?7, seal = ?8 WHERE number = ?1";
-        let [number, .., ended_at, status, exit_code, summary, bytes, checksum, seal] = after.sealed();
-        let columns = [number, ended_at, status, exit_code, summary, bytes, checksum, seal];
+                   publishing = ?6, publishing_bytes = ?7, publishing_checksum = ?8, seal = ?9 \
+                   WHERE number = ?1";
+        let [number, .., ended_at, status, exit_code, summary, path, bytes, checksum, seal] = after.sealed();
+        let columns = [number, ended_at, status, exit_code, summary, path, bytes, checksum, seal];
         self.database.prepare(sql)?.execute(&columns)?;
         let total = self.seals.of_mut(Table::Runs);
         total.remove(seal_in(&before.sealed()));
@@ -106,6 +107,23 @@ impl Changes<'_> {
                 total.remove(page.seal);
             }
         }
+    }
+
+    /// Forgets a part.
+    ///
+    /// # Errors
+    /// There is none with this id.
+    pub(super) fn forget_part(&mut self, id: u64) -> Result<()> {
+        let id = [Value::Integer(id.cast_signed())];
+        let mut find = self.database.prepare("SELECT seal FROM parts WHERE id = ?1")?;
+        let seal = find.first(&id, |columns| match columns {
+            [Value::Integer(seal)] => Ok(*seal),
+            _ => Err(damaged_row(self.database, Table::Parts)),
+        })?;
+        let seal = seal.ok_or_else(|| Error::defect("a part is to be forgotten that is not known"))?;
+        self.seals.of_mut(Table::Parts).remove(seal);
+        self.database.prepare("DELETE FROM parts WHERE id = ?1")?.execute(&id)?;
+        Ok(())
     }
 
     /// Forgets all parts, and gives the names of their files.

@@ -60,15 +60,16 @@ fn check_is_ours(database: &Database) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::Storage, message));
     }
-    if version > VERSION {
+    if version < 1 {
+        return Err(damaged(database.path(), &format!("version {version}, which there is not")));
+    }
+    if version != VERSION {
+        let of = if version > VERSION { "a newer" } else { "an older" };
         let message = format!(
-            "{path}: expected version {VERSION} of the ledger, got version {version}, of a newer etl; use that one, or \
+            "{path}: expected version {VERSION} of the ledger, got version {version}, of {of} etl; use that one, or \
              start anew with --fresh"
         );
         return Err(Error::new(ErrorKind::Storage, message));
-    }
-    if version != VERSION {
-        return Err(damaged(database.path(), &format!("version {version}, which there is not")));
     }
     Ok(())
 }

@@ -1,5 +1,9 @@
 //! The rows of the ledger: what callers give and get, and how it stands in columns.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
 use super::database::Value;
 use super::schema::Table;
 use super::seal::{seal_of, unseal};
@@ -63,6 +67,8 @@ pub struct RunRow {
 /// A file that takes the place of the output, and how its run ends once it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publishing {
+    /// The output, from the root.
+    pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
     /// XXH3 (64 bits) of its bytes.
@@ -168,7 +174,7 @@ impl NumberedRun {
     }
 
     /// Its columns and their seal.
-    pub(super) fn sealed(&self) -> [Value<'_>; 16] {
+    pub(super) fn sealed(&self) -> [Value<'_>; 17] {
         let RunRow { start, resumes, work_started_at, end } = &self.row;
         let publishing = &self.publishing;
         let end = end.as_ref().or(publishing.as_ref().map(|publishing| &publishing.end));
@@ -189,6 +195,7 @@ impl NumberedRun {
                 of_end(|end| text(status_word(end.status))),
                 of_end(|end| Value::Integer(end.exit_code.into())),
                 of_end(|end| text(&end.summary_json)),
+                optional(publishing, |file| Value::Blob(file.path.as_os_str().as_bytes())),
                 optional(publishing, |file| count(file.bytes)),
                 optional(publishing, |file| Value::Integer(file.checksum.cast_signed())),
                 Value::Null,
@@ -221,11 +228,14 @@ impl NumberedRun {
                 None
             }
         };
+        let path = columns.optional(Columns::blob)?.map(|path| PathBuf::from(OsStr::from_bytes(path)));
         let bytes = columns.optional(Columns::integer)?;
         let checksum = columns.optional(Columns::integer::<i64>)?.map(i64::cast_unsigned);
-        let (end, publishing) = match (end, bytes, checksum) {
-            (Some(end), Some(bytes), Some(checksum)) => (None, Some(Publishing { bytes, checksum, end })),
-            (end, None, None) => (end, None),
+        let (end, publishing) = match (end, path, bytes, checksum) {
+            (Some(end), Some(path), Some(bytes), Some(checksum)) => {
+                (None, Some(Publishing { path, bytes, checksum, end }))
+            }
+            (end, None, None, None) => (end, None),
             _ => return None,
         };
         let row = RunRow { start, resumes, work_started_at, end };

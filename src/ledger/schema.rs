@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 
 /// Stands in the header of the file (`etlL`), so that another program's database is told from a ledger.
 pub(super) const APPLICATION_ID: i64 = 0x6574_6C4C;
-/// Goes up whenever a table changes.
-pub(super) const VERSION: i64 = 1;
+/// Goes up whenever a table changes, or what callers keep in one.
+pub(super) const VERSION: i64 = 2;
 
 /// The file, in the state folder.
 pub(super) const FILE: &str = "ledger.sqlite";
@@ -44,7 +44,7 @@ impl Table {
     /// How many columns it has, the seal included.
     pub(super) const fn column_count(self) -> usize {
         match self {
-            Self::Runs => 16,
+            Self::Runs => 17,
             Self::Pages => 19,
             Self::Parts => 11,
             Self::Seals => 4,
@@ -62,7 +62,7 @@ impl Table {
                  first_run INTEGER NOT NULL, resumes TEXT, work_started_at TEXT NOT NULL, \
                  started_at TEXT NOT NULL, version TEXT NOT NULL, list_sha256 TEXT NOT NULL, \
                  options_sha256 TEXT NOT NULL, ended_at TEXT, status TEXT, exit_code INTEGER, \
-                 summary TEXT, publishing_bytes INTEGER, publishing_checksum INTEGER, \
+                 summary TEXT, publishing BLOB, publishing_bytes INTEGER, publishing_checksum INTEGER, \
                  seal INTEGER NOT NULL) STRICT"
             }
             Self::Pages => {

@@ -107,7 +107,12 @@ fn is_defect<T: std::fmt::Debug>(result: Result<T>) -> bool {
 }
 
 fn publishing() -> Publishing {
-    Publishing { bytes: 7, checksum: u64::MAX, end: end(Status::Partial) }
+    Publishing {
+        path: "/data/\u{e9}.parquet".into(),
+        bytes: 7,
+        checksum: u64::MAX,
+        end: end(Status::Partial),
+    }
 }
 
 /// A run with a part, and pages that are in none, which is killed while its output is replaced.
@@ -143,10 +148,24 @@ fn run_that_was_killed_before_it_had_published_is_gone_on_with() {
     let mut ledger = reopened(ledger, &folder);
     assert_eq!(ledger.publishing(), None);
     assert_eq!(ledger.runs().unwrap()[1].end, None, "it never came to its end");
+    assert_eq!(ledger.page_states().unwrap().len(), 3, "what was about to be published was not");
     ledger.resume_run("r2", start("r3")).unwrap();
     ledger.commit_parts(&[part(2)], &pages(3..5)).unwrap();
     assert_eq!(ordinals(ledger.done_pages()), [0, 1, 2, 3, 4]);
     assert!(is_defect(ledger.end_published()));
+}
+
+#[test]
+fn part_that_goes_on_takes_the_place_of_what_it_was() {
+    let folder = folder();
+    let mut ledger = open(&folder);
+    ledger.begin_run(start("r1")).unwrap();
+    ledger.commit_parts(&[part(1), part(2)], &pages(0..3)).unwrap();
+    ledger.replace_parts(&[1], &[part(3)], &pages(3..5)).unwrap();
+    assert!(is_defect(ledger.replace_parts(&[1], &[part(4)], &pages(5..6))), "it is gone already");
+    let ledger = reopened(ledger, &folder);
+    assert_eq!(all_parts(&ledger), [part(2), part(3)]);
+    assert_eq!(ordinals(ledger.done_pages()), [0, 1, 2, 3, 4]);
 }
 
 fn reopened(ledger: Ledger, folder: &TempDir) -> Ledger {

@@ -1,6 +1,7 @@
 //! What an earlier run had done, as the ledger tells it.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,12 +41,12 @@ pub(super) struct SavedCounts {
 /// What the ledger knows of a part beside its files.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum PartNotes {
-    /// Its file has a footer of the next part, which has none itself.
+    /// Its file has a footer of the next part with rows, which has none itself.
     Footer,
     /// Its file has rows.
     Rows(SavedColumns),
-    /// It ends what was saved at a time. `void` are files of before that are of no use since.
-    End { runs: Vec<Run>, shapes: SavedShapes, void: Vec<String>, counts: SavedCounts },
+    /// It ends what was saved at a time.
+    End { runs: Vec<Run>, shapes: SavedShapes, counts: SavedCounts },
 }
 
 impl Earlier {
@@ -55,8 +56,6 @@ impl Earlier {
     /// The ledger can't be read, or is damaged.
     pub(super) fn read(ledger: &Ledger, folder: &mut StateFolder, has_chains: bool) -> Result<(Self, u64)> {
         let mut earlier = Self::default();
-        // What was saved at the same time as the part, and the footers of the part that comes next.
-        let mut saved = SavedTable::default();
         let mut footers = Vec::new();
         let mut part_count = 0;
         for part in ledger.parts() {
@@ -73,12 +72,11 @@ impl Earlier {
                 PartNotes::Footer => footers.extend(file),
                 PartNotes::Rows(columns) => {
                     let (row_count, footers) = (part.row_count, std::mem::take(&mut footers));
-                    saved.parts.extend(file.map(|file| SavedPart { file, footers, row_count, columns }));
+                    let saved = file.map(|file| SavedPart { file, footers, row_count, columns });
+                    earlier.table.parts.extend(saved);
                 }
-                PartNotes::End { runs, shapes, void, counts } => {
-                    let void = void.iter().map(|name| folder.known_file(name)).collect();
-                    let parts = std::mem::take(&mut saved.parts);
-                    earlier.table.extend(SavedTable { parts, shapes, void });
+                PartNotes::End { runs, shapes, counts } => {
+                    earlier.table.shapes.extend(shapes);
                     earlier.rejects.extend(rejects);
                     earlier.runs.extend(runs);
                     earlier.counts = counts;
@@ -96,15 +94,18 @@ impl Earlier {
         Ok((earlier, part_count))
     }
 
-    /// Whether no part is missing.
-    pub(super) fn has_all_parts(&self) -> bool {
-        self.table.parts.iter().all(|part| part.file.path.exists())
+    /// A file of it that is not there.
+    pub(super) fn missing_file(&self) -> Option<&Path> {
+        self.files().map(|file| file.path.as_path()).find(|path| !path.exists())
     }
 
     /// The names of its files.
     pub(super) fn file_names(&self) -> HashSet<String> {
-        let files = self.table.parts.iter().flat_map(SavedPart::files).chain(&self.rejects);
-        files.map(|file| name_of(&file.path)).collect()
+        self.files().map(|file| name_of(&file.path)).collect()
+    }
+
+    fn files(&self) -> impl Iterator<Item = &SavedFile> {
+        self.table.parts.iter().flat_map(SavedPart::files).chain(&self.rejects)
     }
 
     /// Looks whether its files are as they were written, which takes as long as to read them.

@@ -3,7 +3,7 @@
 //! Rows and rejects are brought into synced files, these into the state folder, that is synced, and then one transaction
 //! of the ledger makes them known and their pages done. What the ledger does not know is swept by the next run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use url::Url;
@@ -20,7 +20,7 @@ use crate::fetch::{Redaction, remember};
 use crate::ledger::{Ledger, PageRow, PageState, PartFile, PartRow, Publishing, RunEnd, RunRow, RunStart};
 use crate::model::{PageEnd, PageFault, PageId, PageKey};
 use crate::report::{Report, ResumedReport, Status};
-use crate::sink::{LocalOutput, StateFolder, name_of};
+use crate::sink::{LocalOutput, StateFolder, name_of, sync_folder_of};
 use crate::write::{Footer, SavedFile, SavedPart, SavedTable, TableStats};
 
 /// Pages, done or failed, that are not made to last at most, whatever the time: each takes some hundred bytes of memory.
@@ -40,6 +40,8 @@ pub(super) struct Saving {
     ledger: Option<Ledger>,
     start: RunStart,
     part_count: u64,
+    /// The parts that this run told the ledger, by the names of their files.
+    known: HashMap<String, u64>,
     redaction: Redaction,
     has_chains: bool,
     /// URLs of the list.
@@ -96,6 +98,7 @@ impl Saving {
             ledger: None,
             start,
             part_count: 0,
+            known: HashMap::new(),
             redaction: Redaction::new(&config.input.redact),
             has_chains: config.http.pagination.is_on(),
             listed: report.pages.listed,
@@ -111,7 +114,7 @@ impl Saving {
             return Ok(Some(Opened { saving, earlier: None, retried: None }));
         }
         let mut ledger = saving.open_ledger()?;
-        saving.settle_published(&mut ledger, output, report)?;
+        Self::settle_published(&mut ledger, report)?;
         if ledger.unfinished_run().is_none() && !saving.folder.is_named() {
             ledger.close()?;
             remove(&mut saving.folder)?;
@@ -171,9 +174,10 @@ impl Saving {
             return self.begin_afresh(ledger, &run, &reason, report).map(|()| None);
         }
         let (earlier, part_count) = Earlier::read(&ledger, &mut self.folder, self.has_chains)?;
-        if ledger.publishing().is_some() && !earlier.has_all_parts() {
-            let reason = "it had published them, and the output is another one now";
-            return self.begin_afresh(ledger, &run, reason, report).map(|()| None);
+        if let Some(missing) = earlier.missing_file() {
+            // It was published, and taken away from there; or the ledger lost its last words.
+            let reason = format!("{} is not there any more", missing.display());
+            return self.begin_afresh(ledger, &run, &reason, report).map(|()| None);
         }
         self.part_count = part_count;
         self.folder.sweep(&earlier.file_names())?;
@@ -206,12 +210,14 @@ impl Saving {
     }
 
     /// Finds out whether a run of which nothing was heard any more had published its output.
-    fn settle_published(&self, ledger: &mut Ledger, output: &LocalOutput, report: &mut Report) -> Result<()> {
+    fn settle_published(ledger: &mut Ledger, report: &mut Report) -> Result<()> {
         let run_id = ledger.unfinished_run().map(|run| run.start.run_id.clone());
         let Some((run_id, publishing)) = run_id.zip(ledger.publishing()) else { return Ok(()) };
-        let (bytes, checksum) = (publishing.bytes, publishing.checksum);
-        let published = SavedFile { path: output.target().to_owned(), bytes, checksum };
+        let Publishing { path, bytes, checksum, .. } = publishing.clone();
+        let published = SavedFile { path, bytes, checksum };
         if published.path.exists() && published.is_as_written()? {
+            // That it is there may be known to nobody but the system yet.
+            sync_folder_of(&published.path)?;
             report.hints.push(format!("run {run_id} had published its output when it was stopped"));
             ledger.end_published()?;
         }
@@ -345,12 +351,14 @@ impl Saving {
             rows.push(self.row(Some(file), row_count, None, &PartNotes::Rows(columns)));
         }
         let counts = tally.saved_counts(report, self.listed);
-        let void_names = void.iter().map(|file| name_of(file)).collect();
-        let end = PartNotes::End { runs: sinks.order.cut(), shapes, void: void_names, counts };
+        let end = PartNotes::End { runs: sinks.order.cut(), shapes, counts };
         rows.push(self.row(None, 0, rejects, &end));
         let pages = std::mem::take(&mut self.pages);
         self.said_bytes = 0;
-        self.ledger()?.commit_parts(&rows, &pages)?;
+        let mut gone: Vec<_> = void.iter().filter_map(|file| self.known.remove(&name_of(file))).collect();
+        let files = rows.iter().filter_map(|row| row.file.as_ref().map(|file| (file.name.clone(), row.id)));
+        gone.extend(files.filter_map(|(name, id)| self.known.insert(name, id)));
+        self.ledger()?.replace_parts(&gone, &rows, &pages)?;
         void.iter().try_for_each(|file| self.folder.remove(file))?;
         self.save_failed_pages()?;
         tracing::info!(pages = pages.len(), folder = %self.folder.path().display(), "kept what is done");
@@ -402,11 +410,16 @@ impl Saving {
     ///
     /// # Errors
     /// It can't be written.
-    pub(super) fn begin_publishing(&mut self, report: &Report, stats: &TableStats) -> Result<()> {
+    pub(super) fn begin_publishing(
+        &mut self,
+        output: &LocalOutput,
+        stats: &TableStats,
+        report: &Report,
+    ) -> Result<()> {
         self.save_failed_pages()?;
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        let (bytes, checksum) = (stats.bytes, stats.checksum);
-        ledger.begin_publishing(Publishing { bytes, checksum, end: end_of(report) }, &self.pages)
+        let (path, bytes, checksum) = (output.target().to_owned(), stats.bytes, stats.checksum);
+        ledger.begin_publishing(Publishing { path, bytes, checksum, end: end_of(report) }, &self.pages)
     }
 
     /// Whether there is something that a next run could go on with.
@@ -427,7 +440,10 @@ impl Saving {
             let is_complete = matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial);
             // What was written since the last time is published, and needs no part any more.
             let pages = if is_complete { std::mem::take(&mut self.pages) } else { Vec::new() };
-            ledger.end_run_with(end_of(report), &pages)?;
+            // Of a run that could not publish what it was about to, it is found out next time whether it did.
+            if is_complete || ledger.publishing().is_none() {
+                ledger.end_run_with(end_of(report), &pages)?;
+            }
         }
         if let Some(ledger) = self.ledger.take() {
             ledger.close()?;

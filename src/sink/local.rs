@@ -195,7 +195,7 @@ impl LocalOutput {
             Some(path) => replace(path, &self.rejects),
             None if self.rejects.exists() => {
                 remove(&self.rejects)?;
-                sync_folder(&self.rejects)
+                sync_folder_of(&self.rejects)
             }
             None => Ok(()),
         }
@@ -375,7 +375,7 @@ pub(super) fn open_scratch(path: &Path, mode: u32) -> Result<Scratch> {
 
 fn replace(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|error| Error::storage("replace", to, error))?;
-    sync_folder(to)
+    sync_folder_of(to)
 }
 
 pub(super) fn remove(path: &Path) -> Result<()> {
@@ -386,7 +386,10 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 }
 
 /// Syncs the folder of a file: its name is there after a crash.
-fn sync_folder(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// It can't be synced.
+pub fn sync_folder_of(path: &Path) -> Result<()> {
     sync(folder_of(path))
 }
 

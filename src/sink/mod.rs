@@ -6,7 +6,7 @@ mod raw;
 mod state;
 mod writeback;
 
-pub use local::{LocalOutput, Scratch, Spool, Spools};
+pub use local::{LocalOutput, Scratch, Spool, Spools, sync_folder_of};
 pub use raw::{KeptPages, KeptRun, RawIndex, RawObject, RawObjects, StoredBody, index_of};
 pub use state::{StateFolder, name_of};
 pub use writeback::Writeback;

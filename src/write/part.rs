@@ -267,7 +267,7 @@ pub(super) struct PartFile {
     is_kept: bool,
 }
 
-/// A finished Parquet file.
+/// A Parquet file that is finished, or was saved before it was.
 #[derive(Debug, Clone)]
 pub(super) struct FinishedPart {
     pub(super) path: PathBuf,

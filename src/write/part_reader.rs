@@ -1,4 +1,4 @@
-//! A finished part, read back: column chunks as they are encoded, or a column's values.
+//! A part, read back: column chunks as they are encoded, or a column's values.
 
 use std::fs::File;
 use std::ops::Range;
@@ -33,7 +33,7 @@ pub fn schema_of_table(path: &Path) -> Result<SchemaRef, String> {
     Ok(Arc::clone(footer.schema()))
 }
 
-/// A finished part, and its footer.
+/// A part, and its footer.
 #[derive(Debug)]
 pub(super) struct PartReader {
     path: PathBuf,
@@ -47,8 +47,7 @@ impl PartReader {
         let footer = if part.footers.is_empty() {
             ArrowReaderMetadata::load(&reopen(&path)?, options)
         } else {
-            read_footers(part.footers.iter().map(PathBuf::as_path))
-                .and_then(|footer| ArrowReaderMetadata::try_new(Arc::new(footer), options))
+            ArrowReaderMetadata::try_new(Arc::new(read_footers(&part.footers)?), options)
         };
         let footer = footer.map_err(|error| Error::storage("read back", &path, error))?;
         Ok(Self { path, footer })

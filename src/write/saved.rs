@@ -27,14 +27,15 @@ pub struct SavedTable {
     pub parts: Vec<SavedPart>,
     /// The runs of rows in them.
     pub shapes: SavedShapes,
-    /// Files that are of no use any more, once this is known.
+    /// Files that are of no use any more, once the parts are known.
     pub void: Vec<PathBuf>,
 }
 
 /// A part of a table, and what has to be known beside its file to go on with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedPart {
-    /// Its file; of one that is not finished, what has its row groups, behind which there may be more.
+    /// Its file; of one that is not finished, what has its row groups, behind which there may be more. It takes the place
+    /// of one that was saved before.
     pub file: SavedFile,
     /// What the row groups say, if it is not finished: of those since it was saved last, or of all.
     pub footers: Vec<SavedFile>,
@@ -75,7 +76,8 @@ impl SavedShapes {
         saved
     }
 
-    fn extend(&mut self, later: Self) {
+    /// Adds those of later runs.
+    pub fn extend(&mut self, later: Self) {
         let begin = self.shapes.len();
         self.shapes.extend(later.shapes);
         self.of_runs.extend(later.of_runs.into_iter().map(|shape| begin + shape));
@@ -83,25 +85,6 @@ impl SavedShapes {
 
     pub(super) fn runs(&self) -> impl Iterator<Item = Arc<Shape>> {
         self.of_runs.iter().filter_map(|shape| self.shapes.get(*shape)).map(Arc::clone)
-    }
-}
-
-impl SavedTable {
-    /// Adds what was saved after it.
-    pub fn extend(&mut self, later: Self) {
-        for mut part in later.parts {
-            match self.parts.iter_mut().find(|known| known.file.path == part.file.path) {
-                Some(known) => {
-                    if !part.footers.is_empty() {
-                        part.footers.splice(..0, known.footers.drain(..));
-                    }
-                    *known = part;
-                }
-                None => self.parts.push(part),
-            }
-        }
-        self.parts.retain(|part| !later.void.contains(&part.file.path));
-        self.shapes.extend(later.shapes);
     }
 }
 

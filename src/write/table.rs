@@ -272,9 +272,12 @@ impl TableWriter {
         output: &mut LocalOutput,
         folder: &mut StateFolder,
     ) -> Result<Option<SavedTable>> {
+        if !self.without_columns.is_empty() {
+            return Ok(None);
+        }
         let tail = self.row_groups.open_behind(self.tails.row_count);
         let tail_columns = self.tail_columns()?;
-        if !self.without_columns.is_empty() || tail.row_count > 0 && tail_columns.count() == 0 {
+        if tail.row_count > 0 && tail_columns.count() == 0 {
             return Ok(None);
         }
         self.end_run();
@@ -341,7 +344,7 @@ impl TableWriter {
         (tail, columns): (RowGroup, Arc<PartColumns>),
     ) -> Result<SavedPart> {
         self.tails.row_count += tail.row_count;
-        let file = self.begin(output, &columns, &Arc::new(tail)).await?;
+        let file = self.begin(output, &columns, &Arc::new(tail), false).await?;
         let mut part = OpenPart { columns: Arc::clone(&columns), file }.close(&self.tools.pool).await?;
         let path = part.path.clone();
         self.tools.pool.run(move || sync(&path)).await??;
@@ -396,7 +399,7 @@ impl TableWriter {
         self.saved_count = self.finished.len();
         self.run_shapes.extend(saved.shapes.runs());
         self.saved_run_count = self.run_shapes.len();
-        self.is_resumed = true;
+        self.is_resumed = !self.finished.is_empty();
         Ok(())
     }
 
@@ -534,7 +537,7 @@ impl TableWriter {
             }
             None => {
                 let columns = self.columns(Form::Part)?;
-                let file = self.begin(output, &columns, &row_group).await?;
+                let file = self.begin(output, &columns, &row_group, self.tools.is_saved).await?;
                 (columns, file)
             }
         };
@@ -560,6 +563,7 @@ impl TableWriter {
         output: &mut LocalOutput,
         columns: &Arc<PartColumns>,
         row_group: &Arc<RowGroup>,
+        may_be_saved: bool,
     ) -> Result<Appending> {
         let looks: Vec<_> = (0..columns.count())
             .map(|place| {
@@ -571,7 +575,7 @@ impl TableWriter {
         for look in looks {
             dictionaries.push(look.await?);
         }
-        let file = PartFile::begin(output.create_part()?, columns, dictionaries, self.tools.is_saved)?;
+        let file = PartFile::begin(output.create_part()?, columns, dictionaries, may_be_saved)?;
         self.append(file, columns, row_group)
     }
 

@@ -5,7 +5,7 @@
 //! groups that came since the one before.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parquet::column::writer::ColumnCloseResult;
@@ -17,6 +17,8 @@ use parquet::file::metadata::{
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::schema::types::SchemaDescriptor;
+
+use crate::error::{Error, Result};
 
 /// Version of the format that says no more than that there is a footer.
 const FORMAT_VERSION: i32 = 1;
@@ -71,21 +73,24 @@ pub(super) fn footer_of(
 }
 
 /// What all row groups of a file say, from the files beside it, of which there is one at least.
-pub(super) fn read_footers<'a>(
-    paths: impl IntoIterator<Item = &'a Path>,
-) -> Result<ParquetMetaData, ParquetError> {
+///
+/// # Errors
+/// One of them can't be read.
+pub(super) fn read_footers(paths: &[PathBuf]) -> Result<ParquetMetaData> {
     let mut about = None;
     let mut row_groups = Vec::new();
     let (mut columns, mut offsets) = (ParquetColumnIndex::new(), ParquetOffsetIndex::new());
     for path in paths {
         let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let mut footer = reader.parse_and_finish(&File::open(path)?)?.into_builder();
+        let file = File::open(path).map_err(|error| Error::storage("reopen", path, error))?;
+        let footer = reader.parse_and_finish(&file);
+        let mut footer = footer.map_err(|error| Error::storage("read back", path, error))?.into_builder();
         columns.extend(footer.take_column_index().unwrap_or_default());
         offsets.extend(footer.take_offset_index().unwrap_or_default());
         row_groups.append(&mut footer.take_row_groups());
         about.get_or_insert_with(|| footer.build().file_metadata().clone());
     }
-    let about = about.ok_or_else(|| ParquetError::General("no row group is known".to_owned()))?;
+    let about = about.ok_or_else(|| Error::defect("a file without a footer has none beside it either"))?;
     let has_indexes = offsets.len() == row_groups.len();
     Ok(ParquetMetaDataBuilder::new(about)
         .set_row_groups(row_groups)
