@@ -315,20 +315,23 @@ fn folder_in_the_place_of_the_file_is_named() {
 }
 
 #[test]
-fn ledger_of_a_newer_version_is_told_from_a_damaged_one() {
-    let folder = folder();
-    open(&folder).close().unwrap();
-    let database = Database::open(&folder.path().join(DB), Duration::ZERO).unwrap();
-    database.run("PRAGMA user_version = 2; CREATE TABLE news (x)");
-    database.close().unwrap();
-    let (line, path) = error_of(&folder);
-    assert_eq!(
-        line,
-        format!(
-            "{}: expected version 1 of the ledger, got version 2, of a newer etl; use that one, or start anew with --fresh",
-            path.display()
-        )
-    );
+fn ledger_of_another_version_is_told_from_a_damaged_one() {
+    let others = [(schema::VERSION + 1, "a newer"), (schema::VERSION - 1, "an older")];
+    for (version, of) in others {
+        let folder = folder();
+        open(&folder).close().unwrap();
+        let database = Database::open(&folder.path().join(DB), Duration::ZERO).unwrap();
+        database.run(&format!("PRAGMA user_version = {version}; CREATE TABLE news (x)"));
+        database.close().unwrap();
+        let (line, path) = error_of(&folder);
+        let expected = format!(
+            "{}: expected version {} of the ledger, got version {version}, of {of} etl; use that one, or start anew with \
+             --fresh",
+            path.display(),
+            schema::VERSION
+        );
+        assert_eq!(line, expected);
+    }
 }
 
 #[test]
