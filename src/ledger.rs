@@ -32,6 +32,8 @@ mod seal;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
+mod publishing_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::Path;

@@ -8,11 +8,12 @@ import collections
 import dataclasses
 import json
 import pathlib
-import subprocess
 import threading
 import urllib.parse
 
 import pyarrow.parquet as pq
+
+from .program import Listening
 
 #: Of `refusals`: the page is never there.
 ALWAYS = 1 << 30
@@ -22,29 +23,19 @@ LIFETIME_SECONDS = 1 << 20
 COLUMNS = ("id", "name", "wide", "late", "o")
 
 
-class LogServer:
-    """The example server over a folder, and its log; ends with the `with` block, or when this process is gone."""
+class LogServer(Listening):
+    """The example server over a folder, and its log."""
 
     def __init__(self, program, root):
-        self._program, self.root = program, root
+        self.root = root
         self._log, self._offset = root.with_name("requests.ndjson"), 0
         self._answers, self._lock = collections.defaultdict(collections.Counter), threading.Lock()
+        command = [program, "--root", root, "--log", self._log, "--exit-with-stdin"]
+        super().__init__([*command, "--lifetime", str(LIFETIME_SECONDS)])
 
     def __enter__(self):
         self.root.mkdir(parents=True)
-        command = [self._program, "--root", self.root, "--log", self._log, "--exit-with-stdin"]
-        command += ["--lifetime", str(LIFETIME_SECONDS)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        greeting = self._process.stdout.readline().strip()
-        if not greeting.startswith("listening on "):
-            raise RuntimeError(f"the server did not start: {greeting!r}")
-        self.origin = greeting.removeprefix("listening on ")
-        return self
-
-    def __exit__(self, *_):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        return super().__enter__()
 
     def answers(self, trial):
         """How often each file was asked for in a trial, and how often it was sent whole with its status."""

@@ -17,12 +17,15 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SAID_CHARS_MAX = 500
 
 
-class Server:
-    """The server of `server.py`; ends with the `with` block, or when this process is gone."""
+class Listening:
+    """A program that says where it listens; ends with the `with` block, or when this process is gone."""
+
+    def __init__(self, command):
+        self._command = command
 
     def __enter__(self):
-        command = [sys.executable, "-B", HERE / "server.py"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True)
         greeting = self._process.stdout.readline().strip()
         if not greeting.startswith("listening on "):
             raise RuntimeError(f"the server did not start: {greeting!r}")
@@ -33,6 +36,13 @@ class Server:
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
+
+
+class Server(Listening):
+    """The server of `server.py`."""
+
+    def __init__(self):
+        super().__init__([sys.executable, "-B", HERE / "server.py"])
 
 
 @dataclasses.dataclass

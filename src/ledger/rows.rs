@@ -88,7 +88,7 @@ pub struct PartFile {
     pub checksum: u64,
 }
 
-/// Rows that are on the disk: a part of the output, and what was refused beside it.
+/// What is on the disk: rows of the output, what belongs to them, or what was refused beside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartRow {
     /// Its place among the parts of the run, and of those that the run takes up.

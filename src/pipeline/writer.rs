@@ -94,7 +94,7 @@ impl Writer<'_> {
                     page = queue.recv() => page,
                 },
                 // Those that have come need not be asked for again.
-                Some(_) => queue.try_recv().ok().filter(|page| page.task.is_finished()),
+                Some(_) => received(&mut queue).await.filter(|page| page.task.is_finished()),
             };
             let Some(mut page) = page else { break };
             let (line, metrics, sinks, saving) = (self.line, self.metrics, &mut self.sinks, &mut self.saving);
@@ -253,7 +253,7 @@ pub(super) async fn wait_for_step(
     may_be_put_off: bool,
 ) -> Result<Option<Step>, PutOff> {
     loop {
-        if let Ok(step) = page.steps.try_recv() {
+        if let Some(step) = received(&mut page.steps).await {
             return Ok(Some(step));
         }
         if line.put_off(&page.ticket, may_be_put_off) {
@@ -264,6 +264,15 @@ pub(super) async fn wait_for_step(
             step = page.steps.recv() => return Ok(step),
             () = tokio::time::sleep(LATENESS_LOOK_INTERVAL) => {}
         }
+    }
+}
+
+/// What has come, if anything has.
+async fn received<T>(queue: &mut mpsc::Receiver<T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        message = queue.recv() => message,
+        () = std::future::ready(()) => None,
     }
 }
 
