@@ -331,6 +331,7 @@ fn transform_of(
         projection: Arc::new(projection),
         jq: fields.jq.map(Into::into),
         record_bytes_max: parsing.max_record_bytes,
+        record_memory_bytes: TransformConfig::record_memory_bytes(memory_bytes),
         nesting: match parsing.nested {
             Some(Nested::Struct) => Nesting::STRUCT,
             Some(Nested::Json) => Nesting::JSON,

@@ -56,7 +56,8 @@ impl Config {
     pub fn page_memory_bytes(&self) -> u64 {
         let memory_bytes = self.resources.memory_bytes;
         let row_groups_bytes = 4 * self.output.row_group.bytes_max as u64;
-        memory_bytes.saturating_sub(row_groups_bytes).max(memory_bytes / 4)
+        // One record of the page that is written may take as much again.
+        memory_bytes.saturating_sub(row_groups_bytes).max(memory_bytes / 4).min(memory_bytes / 2)
     }
 }
 
@@ -190,6 +191,8 @@ pub struct TransformConfig {
     /// Most bytes of a record; a larger one is rejected by its size and hash. 16 MiB is a quarter of the least
     /// memory.
     pub record_bytes_max: u64,
+    /// Most bytes of memory that the columns of one record may take; a record that takes more is rejected.
+    pub record_memory_bytes: usize,
     /// Which objects inside records become columns, and which text.
     pub nesting: Nesting,
     /// Whether each row says where it comes from.
@@ -212,6 +215,13 @@ impl TransformConfig {
     /// The most that `--max-record-bytes` may be: the offsets of text columns are 32 bits wide, and text may
     /// grow when it is widened.
     pub const RECORD_BYTES_MAX_LIMIT: u64 = 512 << 20;
+
+    /// What one record may take of so much memory: a seventh of all that may be resident. While a record is written,
+    /// its columns stand beside their levels, their plain pages and their compressed ones.
+    pub fn record_memory_bytes(memory_bytes: u64) -> usize {
+        let resident_bytes = memory_bytes.saturating_add(ResourceConfig::BESIDE_MEMORY_BYTES);
+        usize::try_from(resident_bytes / 7).unwrap_or(usize::MAX)
+    }
 }
 
 impl Default for TransformConfig {
@@ -222,6 +232,7 @@ impl Default for TransformConfig {
             features: Arc::default(),
             chunk_bytes: 1 << 20,
             record_bytes_max: Self::RECORD_BYTES_MAX_DEFAULT,
+            record_memory_bytes: Self::record_memory_bytes(512 << 20),
             nesting: Nesting::default(),
             has_provenance: false,
             projection: Arc::default(),
@@ -532,6 +543,8 @@ impl ResourceConfig {
     pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
     /// The default of `--memory`: small cloud machines have it, and it holds a few dozen pages beside the row groups.
     pub const MEMORY_BYTES_DEFAULT: u64 = 512 << 20;
+    /// What a run may hold beside it: code, stacks, buffers of the allocator, and what each URL of the list takes.
+    pub const BESIDE_MEMORY_BYTES: u64 = 64 << 20;
 }
 
 impl Default for ResourceConfig {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-/// What a run may hold beside `--memory`: code, stacks, buffers of the allocator and of connections.
-const BESIDE_MEMORY_BYTES: u64 = 64 << 20;
+use etl::config::ResourceConfig;
+
+const BESIDE_MEMORY_BYTES: u64 = ResourceConfig::BESIDE_MEMORY_BYTES;
 
 /// The most memory that this process held; `None` where the kernel does not tell.
 pub(crate) fn peak_rss_bytes() -> Option<u64> {

@@ -146,19 +146,29 @@ impl Intake {
         self.counts.add(&batch);
         self.outlook.add(&batch);
         self.rejects.push(spools, &std::mem::take(&mut batch.rejects))?;
-        self.rows = match std::mem::replace(&mut self.rows, PageRows::None) {
-            PageRows::None => PageRows::Batch(Box::new(batch)),
+        if batch.row_count == 0 {
+            return Ok(());
+        }
+        let is_large = batch.memory_bytes() > table.row_group_bytes() as u64;
+        let mut page = match std::mem::replace(&mut self.rows, PageRows::None) {
+            PageRows::None if !is_large => {
+                self.rows = PageRows::Batch(Box::new(batch));
+                return Ok(());
+            }
+            PageRows::None => Box::new(table.begin_page().await?),
             PageRows::Batch(first) => {
                 let mut page = table.begin_page().await?;
                 page.push(output, *first).await?;
-                page.push(output, batch).await?;
-                PageRows::Table(Box::new(page))
+                Box::new(page)
             }
-            PageRows::Table(mut page) => {
-                page.push(output, batch).await?;
-                PageRows::Table(page)
-            }
+            PageRows::Table(page) => page,
         };
+        page.push(output, batch).await?;
+        if is_large {
+            // Until it is written it takes more than the writer's row groups may.
+            page.settle().await?;
+        }
+        self.rows = PageRows::Table(page);
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use crate::fetch::{
 use crate::metrics::Metrics;
 use crate::model::{AnswerNotes, KeptPage, PageFault, PageRequest, Received, RunningTrace};
 use crate::sink::Spools;
-use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_through};
+use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_within};
 
 /// Room for the first bytes of a page whose size is not known.
 const FIRST_ROOM_BYTES: usize = 64 << 10;
@@ -40,6 +40,8 @@ const PUT_OFF_DIVISOR: u64 = 8;
 const AHEAD_BYTES_MAX: u64 = 16 << 20;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
 const COLUMN_PERCENT_FIRST: u64 = 150;
+/// Column bytes of a chunk beyond a quarter more than what was paid for: pages differ, and small ones most.
+const ROOM_BESIDE_BYTES: u64 = 64 << 10;
 
 /// What became of a page, in order.
 pub(super) enum Step {
@@ -526,7 +528,9 @@ impl Line {
         let is_first = chunk.is_first();
         // What was cut off a larger buffer is not paid for yet; only the head of the line can come by that.
         reservation.grow_to(self.cost(chunk.capacity(), chunk.len()) + kept_bytes).await;
-        let decoded = self.start_to_decode(chunk, self.digests_pages);
+        let paid_bytes = self.cost(0, chunk.len());
+        let room_bytes = paid_bytes + paid_bytes / 4 + ROOM_BESIDE_BYTES;
+        let decoded = self.start_to_decode(chunk, self.digests_pages, room_bytes as usize);
         if !is_first {
             let reservation = reservation.split_all_but(kept_bytes);
             return Ok(Decoding { decoded: Box::pin(decoded), reservation });
@@ -546,6 +550,7 @@ impl Line {
         &self,
         chunk: Chunk,
         digests: bool,
+        room_bytes: usize,
     ) -> impl Future<Output = Result<Result<Decoded, ChunkFault>>> + Send + 'static {
         let transform = Arc::clone(&self.transform);
         let filter = self.filter.clone();
@@ -554,12 +559,13 @@ impl Line {
         let spare_buffers = Arc::clone(&self.spare_buffers);
         self.pool.run(move || {
             let begun = Instant::now();
-            let body_bytes = chunk.len() as u64;
+            let body_bytes = chunk.len();
             let digest = digests.then(|| digest_of(chunk.bytes()));
-            let mut decoded = decode_through(chunk, &transform, filter.as_deref());
-            if let Ok(Decoded { batch, spent, .. }) = &mut decoded {
+            let mut decoded = decode_within(room_bytes, chunk, &transform, filter.as_deref());
+            if let Ok(Decoded { batch, rest, spent }) = &mut decoded {
                 batch.digest = digest;
-                learn_percent(&column_percent, batch.memory_bytes(), body_bytes);
+                let taken_bytes = body_bytes - rest.as_ref().map_or(0, Chunk::len);
+                learn_percent(&column_percent, batch.memory_bytes(), taken_bytes as u64);
                 keep_spare(&spare_buffers, std::mem::take(spent), transform.chunk_bytes);
             }
             metrics.decode_time.add(begun.elapsed());
@@ -567,9 +573,9 @@ impl Line {
         })
     }
 
-    /// Goes on with what is left of a chunk.
+    /// Goes on with what is left of a chunk, with all the room that a record may have: called for one chunk at a time.
     pub(super) async fn decode_rest(&self, rest: Chunk) -> Result<Result<Decoded, ChunkFault>> {
-        self.start_to_decode(rest, false).await
+        self.start_to_decode(rest, false, usize::MAX).await
     }
 }
 

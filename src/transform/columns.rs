@@ -204,10 +204,7 @@ impl Column {
             Store::Null | Store::Bool(_) => row_count / 8,
             Store::Int64(_) | Store::Timestamp(_) | Store::Double(_) => row_count * size_of::<i64>(),
             Store::Text(store) => row_count * size_of::<i32>() + store.bytes.len(),
-            Store::Struct(store) => {
-                let is_inside = store.members_are_inside;
-                store.members.iter().map(|member| member.frozen_bytes(row_count, is_inside)).sum()
-            }
+            Store::Struct(store) => store.frozen_bytes(row_count),
             Store::List(store) => {
                 row_count * size_of::<i32>() + store.element.frozen_bytes(store.element.len())
             }
@@ -217,9 +214,18 @@ impl Column {
     /// Columns without columns below them, this one included.
     pub(super) fn leaf_count(&self) -> usize {
         match &self.store {
-            Store::Struct(store) => store.shown().map(|member| member.column.leaf_count()).sum(),
+            Store::Struct(store) => store.leaf_count(),
             Store::List(store) => store.element.leaf_count(),
             _ => 1,
+        }
+    }
+
+    /// Columns without columns below them that stand inside lists.
+    pub(super) fn list_leaf_count(&self) -> usize {
+        match &self.store {
+            Store::Struct(store) => store.shown().map(|member| member.column.list_leaf_count()).sum(),
+            Store::List(store) => store.element.leaf_count(),
+            _ => 0,
         }
     }
 

@@ -6,22 +6,20 @@
 //! rare: each one changes the schema of its page. The first record of a batch, before which there is nothing to
 //! keep clean, needs no columns of its own. Nothing here knows how records stand in a page.
 
-use std::io::Write as _;
+mod record;
+
 use std::sync::Arc;
 
-use super::columns::{Column, Growth, NeedsGrowth, Store};
+use self::record::RecordReader;
+use super::columns::{Column, Growth, NeedsGrowth};
 use super::duplicates::write_last_values;
-use super::marks::{Marks, Usage};
-use super::members::{Member, StructStore};
-use super::projection::{LIST_IS_NO_OBJECT, NAME_IS_TAKEN, hash, project};
-use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
-use super::tree::Tree;
+use super::marks::Marks;
+use super::members_text::MembersText;
+use super::reader::{Fault, FaultKind, Read, Reader};
+use super::text::NAME_IS_TAKEN;
 use super::values::Values;
 use crate::config::TransformConfig;
-use crate::schema::{
-    DOUBLE_INTEGER_MAX, Kinds, LEAF_COLUMNS_MAX, NESTED_LEVELS_MAX, TimestampForms, read_timestamp,
-    write_double, write_json_string,
-};
+use crate::schema::LEAF_COLUMNS_MAX;
 
 /// Bytes from which on columns are no longer added to. Records that are each small can make columns of any
 /// size, where every record has keys of its own or many features; those of a usual chunk stay far below.
@@ -31,14 +29,14 @@ const LOOK_ROWS_MAX: usize = 1 << 16;
 
 /// A record that changes columns has their size looked at after so many rows more, and a part of those there are.
 const ROWS_BEFORE_LOOK: usize = 16;
-/// Members of an object up to which skipped ones are remembered, so that they are expected and found fast.
-const SKIPPED_MEMBERS_MAX: usize = 1_000;
-/// Keys of which one is expected next: that of the next member, and those behind it where that one is absent.
-const EXPECTED_KEYS: usize = 4;
-/// The depth of a record, in levels of objects and lists.
-const RECORD_DEPTH: u32 = 1;
-/// Objects and lists that are deeper are text.
-const COLUMN_DEPTH_MAX: u32 = RECORD_DEPTH + NESTED_LEVELS_MAX;
+/// Bytes of text after which the size is looked at again at the earliest.
+const LOOK_TEXT_BYTES_MIN: usize = 4 << 10;
+/// Column bytes for each byte of text at most, but for elements of lists: a number and a comma have two.
+const COLUMN_BYTES_FOR_TEXT_BYTE: usize = 8;
+/// Bytes that a number of a list takes while its record is read: in its column, and beside it for the features.
+const BYTES_FOR_NUMBER: usize = 2 * size_of::<f64>();
+/// The shortest text of an element that has a row in each column of its list: `{},`.
+const ELEMENT_TEXT_BYTES_MIN: usize = 3;
 
 /// Reads records into the columns of one batch.
 #[derive(Debug)]
@@ -48,14 +46,35 @@ pub(super) struct Decoder<'c> {
     duplicate_key_count: u64,
     config: &'c TransformConfig,
     marks: Arc<Marks>,
+    members: MembersText,
+    /// Bytes that the columns may take.
+    room: Room,
     /// Rows from which on the size of the columns is looked at.
     next_look_rows: usize,
+    /// Bytes of text until it is looked at.
+    text_bytes_to_look: usize,
+    /// Whether no record more should be added.
+    is_full: bool,
     /// Leaf columns that there are at most.
     leaf_count_bound: usize,
     /// Places of the columns that the record which is being read has reached: thousands of others may be there.
     touched: Vec<usize>,
     /// Whether the record belongs to the batch of those before it, however large that becomes.
     is_bound: bool,
+}
+
+/// Bytes that the columns of one batch may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    /// Whether there is no more to be had: a record that takes more by itself is refused. Else nothing is decoded.
+    pub(super) is_last: bool,
+}
+
+/// The fault of a record whose columns take more than there is room for.
+#[cold]
+pub(super) fn too_large(position: usize) -> Box<Fault> {
+    Fault::new(FaultKind::TooLarge, position, "the record takes too much memory")
 }
 
 /// What follows a record.
@@ -68,7 +87,8 @@ pub(super) enum Tail {
 }
 
 /// Why a record was not taken.
-enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop {
     /// It would change a column and may not.
     NeedsGrowth,
     /// A key stands twice in one object, and its first value may have changed a column already.
@@ -95,7 +115,7 @@ impl From<Box<Fault>> for Stop {
 
 impl Stop {
     #[cold]
-    fn below(self, token: &str) -> Self {
+    pub(super) fn below(self, token: &str) -> Self {
         match self {
             Self::NeedsGrowth | Self::DuplicateKey | Self::TooManyKeys => self,
             Self::Fault(fault) => Self::Fault(fault.below(token)),
@@ -103,19 +123,29 @@ impl Stop {
     }
 }
 
+impl Stop {
+    fn is_of_columns_limit(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.kind == FaultKind::ColumnsLimit)
+    }
+}
+
 impl<'c> Decoder<'c> {
-    pub(super) fn new(config: &'c TransformConfig) -> Self {
-        Self::with_marks(config, Arc::new(Marks::of(config)))
+    pub(super) fn new(config: &'c TransformConfig, room: Room) -> Self {
+        Self::with_marks(config, Arc::new(Marks::of(config)), room)
     }
 
-    fn with_marks(config: &'c TransformConfig, marks: Arc<Marks>) -> Self {
+    fn with_marks(config: &'c TransformConfig, marks: Arc<Marks>, room: Room) -> Self {
         Self {
             records: Column::of_records(Arc::clone(&marks)),
-            values: Values::new(&config.features),
+            values: Values::new(&config.features, room.bytes / BYTES_FOR_NUMBER),
             duplicate_key_count: 0,
             config,
             marks,
+            members: MembersText::default(),
+            room,
             next_look_rows: 1,
+            text_bytes_to_look: LOOK_TEXT_BYTES_MIN,
+            is_full: false,
             leaf_count_bound: 0,
             touched: Vec::new(),
             is_bound: false,
@@ -125,6 +155,11 @@ impl<'c> Decoder<'c> {
     /// What is asked of the fields of records.
     pub(super) fn marks(&self) -> &Marks {
         &self.marks
+    }
+
+    /// A decoder without records, to try one.
+    fn trial(&self) -> Self {
+        Self::with_marks(self.config, Arc::clone(&self.marks), self.room)
     }
 
     /// Counts keys that stood twice in a record before it was handed over.
@@ -145,22 +180,33 @@ impl<'c> Decoder<'c> {
 
     /// Whether the columns are so large that no record more should be added to them.
     #[inline]
-    pub(super) fn is_full(&mut self) -> bool {
-        self.records.len() >= self.next_look_rows && self.look_at_size()
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
     }
 
-    /// Sizes the columns up, and foretells when to look again: half-way to where they are full if the
-    /// records go on as they were.
-    #[cold]
-    fn look_at_size(&mut self) -> bool {
+    /// Bytes of the columns, once they are frozen.
+    pub(super) fn column_bytes(&self) -> usize {
         let row_count = self.records.len();
-        let bytes = self.records.frozen_bytes(row_count) + self.values.frozen_bytes(row_count);
-        if bytes >= BATCH_BYTES_MAX {
-            return true;
+        self.records.frozen_bytes(row_count) + self.values.frozen_bytes(row_count)
+    }
+
+    /// Sizes the columns up, with those of a record that was just read, and foretells when to look again: by rows,
+    /// half-way to where they are full if the records go on as they were; by text, before the next ones can take more
+    /// than is left, whatever they are.
+    #[cold]
+    fn look_at_size(&mut self) -> Read<()> {
+        let (row_count, bytes) = (self.records.len(), self.column_bytes());
+        if bytes > self.room.bytes || row_count > 1 && !self.is_bound && bytes > 2 * BATCH_BYTES_MAX {
+            return Err(too_large(0));
         }
+        self.is_full = bytes >= BATCH_BYTES_MAX;
+        let left_bytes = BATCH_BYTES_MAX.saturating_sub(bytes);
         let row_bytes = bytes / row_count.max(1) + 1;
-        self.next_look_rows = row_count + ((BATCH_BYTES_MAX - bytes) / row_bytes / 2).clamp(1, LOOK_ROWS_MAX);
-        false
+        self.next_look_rows = row_count + (left_bytes / row_bytes / 2).clamp(1, LOOK_ROWS_MAX);
+        let element_bytes = self.records.list_leaf_count() * size_of::<i64>() / ELEMENT_TEXT_BYTES_MIN;
+        let most_bytes = COLUMN_BYTES_FOR_TEXT_BYTE + element_bytes;
+        self.text_bytes_to_look = (left_bytes / most_bytes).max(LOOK_TEXT_BYTES_MIN);
+        Ok(())
     }
 
     /// The columns of the records taken, their summarised lists, and how many keys stood twice.
@@ -186,7 +232,7 @@ impl<'c> Decoder<'c> {
         if self.records.len() == 0 {
             // There is nothing yet that could keep a trace, so the columns themselves are the trial.
             let taken = self.attempt(reader, tail, Growth::Allowed);
-            if taken.is_err() {
+            if taken.as_ref().is_err_and(|stop| !stop.is_of_columns_limit()) {
                 self.records = Column::of_records(Arc::clone(&self.marks));
             }
             match taken {
@@ -197,17 +243,14 @@ impl<'c> Decoder<'c> {
             }
             return self.after_growth(&start, reader);
         }
-        let mut trial = Self::with_marks(self.config, Arc::clone(&self.marks));
-        match trial.attempt(reader, tail, Growth::Allowed) {
+        let mut trial = self.trial();
+        let tried = trial.attempt(reader, tail, Growth::Allowed);
+        match tried.map_err(|stop| self.for_another_batch(stop, start.position())) {
             // Every row before it would get the new columns of its objects.
-            Ok(())
-                if !self.is_bound
-                    && self.records.len() * trial.records.inside_leaf_count() * size_of::<i64>()
-                        > BATCH_BYTES_MAX =>
-            {
-                return Err(Fault::new(FaultKind::BatchFull, start.position(), "the batch is full"));
-            }
+            Ok(()) if !self.is_bound && self.is_too_much(&trial) => return Err(batch_full(start.position())),
             Ok(()) => self.leaf_count_bound += trial.records.leaf_count(),
+            // The columns are to be here, where they are named.
+            Err(stop) if stop.is_of_columns_limit() => {}
             Err(Stop::Fault(fault)) => return self.take_without_losers(fault, start, reader, tail),
             Err(Stop::DuplicateKey) => return self.take_last_values(start, reader, tail),
             Err(Stop::NeedsGrowth | Stop::TooManyKeys) => unreachable!("growth is allowed here"),
@@ -237,7 +280,7 @@ impl<'c> Decoder<'c> {
             _ => {}
         }
         // Whether a record is taken does not depend on those before it, so that others can be the trial.
-        let mut trial = Self::with_marks(self.config, Arc::clone(&self.marks));
+        let mut trial = self.trial();
         trial.is_bound = true;
         let mut inside_leaf_count = 0;
         for (place, record) in records.iter().enumerate() {
@@ -247,20 +290,25 @@ impl<'c> Decoder<'c> {
                 // They may be fewer together with those that are there already.
                 Err(_) => {
                     inside_leaf_count += trial.records.inside_leaf_count();
-                    trial = Self::with_marks(self.config, Arc::clone(&self.marks));
+                    trial = self.trial();
                     trial.is_bound = true;
                 }
             }
         }
         inside_leaf_count += trial.records.inside_leaf_count();
-        if self.records.len() * inside_leaf_count * size_of::<i64>() > BATCH_BYTES_MAX {
-            return Err((0, Fault::new(FaultKind::BatchFull, 0, "the batch is full")));
+        let widened_bytes = self.records.len() * inside_leaf_count * size_of::<i64>();
+        let trial_bytes = if self.records.len() > 0 { trial.column_bytes() } else { 0 };
+        if widened_bytes.max(trial_bytes) > BATCH_BYTES_MAX {
+            return Err((0, batch_full(0)));
         }
         drop(trial);
+        // The trial has told that there is room.
+        let room_bytes = std::mem::replace(&mut self.room.bytes, usize::MAX);
         self.is_bound = true;
         let mut taken = records.iter().enumerate().map(|(place, record)| (place, take(self, record)));
         let first_fault = taken.find_map(|(place, taken)| taken.err().map(|fault| (place, fault)));
         self.is_bound = false;
+        self.room.bytes = room_bytes;
         match first_fault {
             None => Ok(()),
             Some((0, fault)) => Err((0, fault)),
@@ -269,11 +317,17 @@ impl<'c> Decoder<'c> {
         }
     }
 
+    /// Whether a record is for another batch: every row before it would get the new columns of its objects, or it is
+    /// as large as a batch by itself.
+    fn is_too_much(&self, trial: &Self) -> bool {
+        let widened_bytes = self.records.len() * trial.records.inside_leaf_count() * size_of::<i64>();
+        widened_bytes.max(trial.column_bytes()) > BATCH_BYTES_MAX
+    }
+
     /// Takes account of a record that changed columns and ends where `reader` stands.
     fn after_growth(&mut self, start: &Reader<'_>, reader: &Reader<'_>) -> Read<()> {
         if self.leaf_count_bound > LEAF_COLUMNS_MAX && self.has_too_many_columns() {
-            let reason = format!("expected at most {LEAF_COLUMNS_MAX} columns");
-            return Err(Fault::new(FaultKind::ColumnsLimit, start.position(), reason));
+            return Err(too_many_columns(start.position()));
         }
         // The record may have widened the rows before it; where each record does, looking would be most of the work.
         let row_count = self.records.len();
@@ -324,321 +378,62 @@ impl<'c> Decoder<'c> {
     }
 
     fn attempt(&mut self, reader: &mut Reader<'_>, tail: Tail, growth: Growth) -> Result<(), Stop> {
-        let row = self.records.len();
+        let (row, start) = (self.records.len(), reader.position());
         self.touched.clear();
-        let (values, touched) = (&mut self.values, &mut self.touched);
-        let mut record =
-            RecordReader { reader, values, touched, growth, config: self.config, duplicate_key_count: 0 };
-        let outcome = record.take(&mut self.records, tail);
-        let duplicate_key_count = record.duplicate_key_count;
+        let mut record = RecordReader {
+            reader,
+            values: &mut self.values,
+            touched: &mut self.touched,
+            members: &mut self.members,
+            growth,
+            config: self.config,
+            room_bytes: self.room.bytes,
+        };
+        let mut outcome = record.take(&mut self.records, tail);
+        let text_bytes = reader.position() - start;
+        if outcome.is_ok() && (row >= self.next_look_rows || text_bytes >= self.text_bytes_to_look) {
+            outcome = self.look_at_size().map_err(Stop::Fault);
+        } else {
+            self.text_bytes_to_look = self.text_bytes_to_look.saturating_sub(text_bytes);
+        }
         match outcome {
             Ok(()) => {
-                self.duplicate_key_count += duplicate_key_count;
                 self.values.commit_record();
                 Ok(())
             }
             Err(stop) => {
                 self.records.forget_row(row, &self.touched);
                 self.values.forget_record();
-                Err(stop)
+                self.members.clear();
+                Err(self.for_another_batch(stop, start))
             }
+        }
+    }
+
+    /// A record that has no room is for another batch, unless it is the only one here.
+    fn for_another_batch(&self, stop: Stop, start: usize) -> Stop {
+        match stop {
+            Stop::Fault(fault)
+                if fault.kind == FaultKind::TooLarge
+                    && self.room.is_last
+                    && self.records.len() > 0
+                    && !self.is_bound =>
+            {
+                Stop::Fault(batch_full(start))
+            }
+            stop => stop,
         }
     }
 }
 
-/// Reads one record.
-struct RecordReader<'r, 'a> {
-    reader: &'r mut Reader<'a>,
-    values: &'r mut Values,
-    touched: &'r mut Vec<usize>,
-    growth: Growth,
-    config: &'r TransformConfig,
-    duplicate_key_count: u64,
+/// The fault of a record with which there are more columns than any output may have.
+#[cold]
+fn too_many_columns(position: usize) -> Box<Fault> {
+    let reason = format!("expected at most {LEAF_COLUMNS_MAX} columns");
+    Fault::new(FaultKind::ColumnsLimit, position, reason)
 }
 
-impl<'a> RecordReader<'_, 'a> {
-    fn take(&mut self, records: &mut Column, tail: Tail) -> Result<(), Stop> {
-        let start = self.reader.position();
-        let first_byte = self.reader.peek_token();
-        if first_byte != Some(b'{') {
-            self.reader.skip_value()?;
-            if tail == Tail::Nothing {
-                self.reader.expect_end()?;
-            }
-            let reason = format!("expected an object, got {}", kind_of_value(first_byte));
-            return Err(Fault::new(FaultKind::Value, start, reason).into());
-        }
-        self.object(records, RECORD_DEPTH)?;
-        if tail == Tail::Nothing {
-            self.reader.expect_end()?;
-        }
-        self.values.check_record().map_err(Stop::Fault)
-    }
-
-    /// Takes the object that is next into an object column.
-    fn object(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        let row = column.len();
-        let Column { store: Store::Struct(store), marks, .. } = column else {
-            unreachable!("the column admitted an object")
-        };
-        let keys_max = if depth == RECORD_DEPTH { usize::MAX } else { self.config.nesting.keys_max };
-        let mut expected = 0;
-        let mut goes_on = self.reader.enter(b'}');
-        while goes_on {
-            if let Some(place) = self.member_place(store, expected, keys_max, marks.as_deref())? {
-                if depth == RECORD_DEPTH {
-                    self.touched.push(place);
-                }
-                self.member(&mut store.members[place], row, depth)?;
-                expected = place + 1;
-            } else {
-                // Its key was not kept: nothing of it is shown, so neither is where in it a fault is.
-                self.reader.skip_value_at(depth + 1)?;
-            }
-            goes_on = self.reader.goes_on(b'}')?;
-        }
-        column.finish_row();
-        Ok(())
-    }
-
-    /// Takes a key and its colon; returns the place of its member, if it need be told from others.
-    #[inline]
-    fn member_place(
-        &mut self,
-        store: &mut StructStore,
-        expected: usize,
-        keys_max: usize,
-        marks: Option<&Marks>,
-    ) -> Result<Option<usize>, Stop> {
-        // Records of one source have their keys in one order, but for some that are absent: compare the bytes whole
-        // before reading them.
-        let candidates = store.members.iter().enumerate().skip(expected).take(EXPECTED_KEYS);
-        for (place, member) in candidates {
-            if member.is_plain && self.reader.take_plain_key(member.key.as_bytes()) {
-                self.reader.take_colon()?;
-                return Ok(Some(place));
-            }
-        }
-        let (key, _) = self.reader.key()?;
-        match store.find(&key, expected) {
-            Some(place) => Ok(Some(place)),
-            // It leaves no trace in the columns, so it may be added at any time; it is found faster then.
-            None if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Skipped) => {
-                let is_worth_it = store.members.len() < SKIPPED_MEMBERS_MAX;
-                Ok(is_worth_it.then(|| store.add(text_of(&key), marks)))
-            }
-            None if marks.is_some_and(|marks| marks.usage_of(&key) == Usage::Refused) => {
-                let fault = Fault::new(FaultKind::Value, self.reader.position(), NAME_IS_TAKEN);
-                Err(fault.below(text_of(&key)).into())
-            }
-            None if self.growth == Growth::Forbidden => Err(Stop::NeedsGrowth),
-            None if store.shown_count() >= keys_max && store.shared_place(text_of(&key), marks).is_none() => {
-                Err(Stop::TooManyKeys)
-            }
-            None => Ok(Some(store.add(text_of(&key), marks))),
-        }
-    }
-
-    #[inline]
-    fn member(&mut self, member: &mut Member, row: usize, depth: u32) -> Result<(), Stop> {
-        if member.usage == Usage::Skipped {
-            return Ok(self.reader.skip_value_at(depth + 1).map_err(|fault| fault.below(&member.key))?);
-        }
-        if member.row_count() > row {
-            return Err(Stop::DuplicateKey);
-        }
-        let is_hashed = member.usage == Usage::Hashed;
-        let column = member.column_at(row);
-        let taken = if is_hashed { self.hashed(column, depth) } else { self.value(column, depth) };
-        taken.map_err(|stop| stop.below(&member.key))
-    }
-
-    /// Takes the hash of the value that is next into a column.
-    fn hashed(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        let mut tree = Tree::read(self.reader, depth + 1, None, &mut self.duplicate_key_count)?;
-        hash(&mut tree, self.config.projection.hash_key.as_ref());
-        let Tree::Text(text) = tree else {
-            column.push_nulls(1);
-            return Ok(());
-        };
-        column.admit(Kinds::STRING, TimestampForms::NONE, self.growth)?;
-        column.text().extend_from_slice(&text);
-        column.finish_row();
-        Ok(())
-    }
-
-    /// Takes the value that is next into a column.
-    fn value(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        if let Some(field) = column.values_field() {
-            return Ok(self.values.take_list(field, self.reader, column, depth)?);
-        }
-        let first_byte = self.reader.peek_token();
-        if let Some(marks) = column.marks.as_deref().filter(|marks| marks.drops_others)
-            && first_byte != Some(b'{')
-        {
-            // Nothing of it is selected; but a list in it may be summarised.
-            if marks.is_summarised() && first_byte == Some(b'[') {
-                self.look_ahead(marks, depth + 1)?;
-            }
-            self.reader.skip_value_at(depth + 1)?;
-            column.push_nulls(1);
-            return Ok(());
-        }
-        match first_byte {
-            Some(b'"') => self.string(column),
-            Some(b'-' | b'0'..=b'9') => self.number(column),
-            Some(b'{') => self.container(column, Kinds::OBJECT, depth + 1),
-            Some(b'[') => self.container(column, Kinds::LIST, depth + 1),
-            Some(b't' | b'f') => self.boolean(column, first_byte == Some(b't')),
-            Some(b'n') => {
-                self.reader.literal("null")?;
-                column.push_nulls(1);
-                Ok(())
-            }
-            _ => Err(self.reader.expected("a value").into()),
-        }
-    }
-
-    #[inline]
-    fn string(&mut self, column: &mut Column) -> Result<(), Stop> {
-        if matches!(column.store, Store::Text(_)) {
-            column.admit(Kinds::STRING, TimestampForms::NONE, self.growth)?;
-            if column.keeps_fragments() {
-                let text = self.reader.string()?;
-                write_json_string(&text, column.text());
-            } else {
-                self.reader.string_into(column.text())?;
-            }
-            column.finish_row();
-            return Ok(());
-        }
-        let text = self.reader.string()?;
-        let timestamp = read_timestamp(&text);
-        let forms = timestamp.map_or(TimestampForms::NONE, |(_, forms)| forms);
-        column.admit(Kinds::STRING, forms, self.growth)?;
-        let (keeps_fragments, unit) = (column.keeps_fragments(), column.timestamp_unit());
-        match (&mut column.store, timestamp) {
-            (Store::Timestamp(values), Some((instant, _))) => values.push(instant.in_unit(unit)),
-            _ if keeps_fragments => write_json_string(&text, column.text()),
-            _ => column.text().extend_from_slice(&text),
-        }
-        column.finish_row();
-        Ok(())
-    }
-
-    #[inline]
-    fn number(&mut self, column: &mut Column) -> Result<(), Stop> {
-        match self.reader.number()? {
-            Number::Int(value) => {
-                let is_wide = value.unsigned_abs() > DOUBLE_INTEGER_MAX;
-                let kind = if is_wide { Kinds::INT_WIDE } else { Kinds::INT };
-                column.admit(kind, TimestampForms::NONE, self.growth)?;
-                match &mut column.store {
-                    Store::Int64(values) => values.push(value),
-                    Store::Double(values) => values.push(value as f64),
-                    _ => write!(column.text(), "{value}").expect("writing to a Vec does not fail"),
-                }
-            }
-            Number::Double(value) => {
-                column.admit(Kinds::DOUBLE, TimestampForms::NONE, self.growth)?;
-                match &mut column.store {
-                    Store::Double(values) => values.push(value),
-                    _ => write_double(value, column.text()),
-                }
-            }
-            Number::Huge(digits) => {
-                column.admit(Kinds::INT_HUGE, TimestampForms::NONE, self.growth)?;
-                column.text().extend_from_slice(digits.as_bytes());
-            }
-        }
-        column.finish_row();
-        Ok(())
-    }
-
-    fn boolean(&mut self, column: &mut Column, value: bool) -> Result<(), Stop> {
-        self.reader.literal(if value { "true" } else { "false" })?;
-        column.admit(Kinds::BOOL, TimestampForms::NONE, self.growth)?;
-        match &mut column.store {
-            Store::Bool(values) => values.append(value),
-            _ => column.text().extend_from_slice(if value { b"true" } else { b"false" }),
-        }
-        column.finish_row();
-        Ok(())
-    }
-
-    fn container(&mut self, column: &mut Column, kind: Kinds, depth: u32) -> Result<(), Stop> {
-        self.reader.check_depth(depth)?;
-        // Text takes it in as it is.
-        let is_too_deep = depth > COLUMN_DEPTH_MAX && !matches!(column.store, Store::Text(_));
-        let kind = if is_too_deep { kind.with(Kinds::JSON) } else { kind };
-        column.admit(kind, TimestampForms::NONE, self.growth)?;
-        match &column.store {
-            Store::Struct(_) => {
-                let (start, row, duplicate_key_count) =
-                    (self.reader.clone(), column.len(), self.duplicate_key_count);
-                match self.object(column, depth) {
-                    Err(Stop::TooManyKeys) => {
-                        *self.reader = start;
-                        self.duplicate_key_count = duplicate_key_count;
-                        column.truncate(row);
-                        column.admit(Kinds::JSON, TimestampForms::NONE, self.growth)?;
-                        self.json_text(column, depth)
-                    }
-                    taken => taken,
-                }
-            }
-            Store::List(_) => self.list(column, depth),
-            _ => self.json_text(column, depth),
-        }
-    }
-
-    /// Takes the object or list that is next into a text column.
-    fn json_text(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        let mut tree =
-            Tree::read(self.reader, depth, column.marks.as_deref(), &mut self.duplicate_key_count)?;
-        if let Some(marks) = &column.marks {
-            self.values.take_from_tree(marks, &mut tree);
-            project(&mut tree, marks, self.config.projection.hash_key.as_ref())?;
-        }
-        tree.write_json(column.text());
-        column.finish_row();
-        Ok(())
-    }
-
-    /// Takes the lists below `marks` from the value that is next, and leaves it where it is: elements of a
-    /// list share one column, which a pointer to one of them must not change.
-    #[cold]
-    fn look_ahead(&mut self, marks: &Marks, depth: u32) -> Result<(), Stop> {
-        let mut tree = Tree::read(&mut self.reader.clone(), depth, None, &mut 0)?;
-        self.values.take_from_tree(marks, &mut tree);
-        Ok(())
-    }
-
-    /// Takes the array that is next into a list column.
-    fn list(&mut self, column: &mut Column, depth: u32) -> Result<(), Stop> {
-        let Column { store: Store::List(store), marks, .. } = column else {
-            unreachable!("the column admitted a list")
-        };
-        let marks = marks.as_deref().filter(|marks| !marks.below.is_empty());
-        if marks.is_some_and(|marks| marks.projects) {
-            return Err(Fault::new(FaultKind::Value, self.reader.position(), LIST_IS_NO_OBJECT).into());
-        }
-        let mut index = 0_usize;
-        let mut goes_on = self.reader.enter(b']');
-        while goes_on {
-            if let Some(marks) = marks.and_then(|marks| marks.child(index.to_string().as_bytes())) {
-                self.look_ahead(marks, depth + 1).map_err(|stop| stop.below(&index.to_string()))?;
-            }
-            self.value(&mut store.element, depth).map_err(|stop| stop.below(&index.to_string()))?;
-            index += 1;
-            goes_on = self.reader.goes_on(b']')?;
-        }
-        column.finish_row();
-        Ok(())
-    }
-}
-
-/// The text of a key that came from bytes known to be UTF-8.
-fn text_of(key: &[u8]) -> &str {
-    std::str::from_utf8(key).expect("the record was checked to be UTF-8")
+#[cold]
+fn batch_full(position: usize) -> Box<Fault> {
+    Fault::new(FaultKind::BatchFull, position, "the batch is full")
 }

@@ -119,17 +119,17 @@ impl Filter {
     /// Runs over a record, and puts what comes out in the place of `results`.
     ///
     /// # Errors
-    /// The filter fails or does not end, or a result is no object, or they are together larger than `bytes_max`.
-    /// `shows_values` says whether the reason may quote values.
+    /// The filter fails or does not end, or a result is no object, or they are together larger than `bytes_max`, or a
+    /// text that is read as JSON takes more than `room_bytes`. `shows_values` says whether the reason may quote values.
     pub(super) fn run(
         &self,
         record: Record,
-        bytes_max: usize,
+        (bytes_max, room_bytes): (usize, usize),
         shows_values: bool,
         results: &mut Results,
     ) -> Read<()> {
         results.clear();
-        let steps = Steps::new(STEPS_MIN + STEPS_PER_BYTE * record.bytes as u64);
+        let steps = Steps::new(STEPS_MIN + STEPS_PER_BYTE * record.bytes as u64, room_bytes);
         let run = catch_unwind(AssertUnwindSafe(|| {
             self.take_results(record.value, &steps, bytes_max, shows_values, results)
         }));
@@ -176,13 +176,13 @@ impl Record {
     /// Reads the record that `reader` stands before.
     ///
     /// # Errors
-    /// It is wrong, anywhere: a filter may use every field.
-    pub(super) fn read(reader: &mut Reader<'_>, tail: Tail) -> Read<Self> {
+    /// It is wrong, anywhere: a filter may use every field. Or its values take more than `room_bytes` of memory.
+    pub(super) fn read(reader: &mut Reader<'_>, tail: Tail, room_bytes: usize) -> Read<Self> {
         let first_byte = reader.peek_token();
         let start = reader.position();
-        let mut duplicate_key_count = 0;
+        let mut reading = value::Reading::within(room_bytes);
         let value = match first_byte {
-            Some(b'{') => Some(value::read(reader, 1, &mut duplicate_key_count)?),
+            Some(b'{') => Some(value::read(reader, 1, &mut reading)?),
             _ => reader.skip_value().map(|()| None)?,
         };
         if tail == Tail::Nothing {
@@ -192,6 +192,7 @@ impl Record {
             let reason = format!("expected an object, got {}", kind_of_value(first_byte));
             return Err(Fault::new(FaultKind::Value, start, reason));
         };
+        let duplicate_key_count = reading.duplicate_key_count;
         Ok(Self { value, bytes: reader.position() - start, duplicate_key_count })
     }
 
@@ -286,6 +287,8 @@ impl<'a> HasLut<'a, Language> for Globals<'a> {
 
 /// How far a filter may go over one record.
 struct Steps {
+    /// Bytes that a text which is read as JSON may take.
+    room_bytes: usize,
     most: u64,
     left: Cell<u64>,
     stack_start: usize,
@@ -307,8 +310,8 @@ impl Stopped {
 }
 
 impl Steps {
-    fn new(most: u64) -> Self {
-        Self { most, left: Cell::new(most), stack_start: stack_address() }
+    fn new(most: u64, room_bytes: usize) -> Self {
+        Self { room_bytes, most, left: Cell::new(most), stack_start: stack_address() }
     }
 
     fn count(&self) {
@@ -340,7 +343,7 @@ fn funs() -> impl Iterator<Item = Fun<Language>> {
     let funs = funs.filter(|(name, ..)| !FUNS_LEFT_OUT.contains(name) && !FUNS_REPLACED.contains(name));
     let replaced: [native::Filter<RunPtr<Language>>; 3] = [
         ("range", v(3), |cv| range(cv)),
-        ("fromjson", v(0), |cv| native::bome(value::parse(&cv.1))),
+        ("fromjson", v(0), |cv| native::bome(value::parse(&cv.1, cv.0.data().steps.room_bytes))),
         ("del_key", v(1), |cv| native::unary(cv, |object, key| Ok(value::without_key(object, &key)))),
     ];
     funs.chain(replaced.map(|fun| run::<Language>(fun)))
@@ -465,8 +468,8 @@ mod tests {
     fn run(filter: &str, record: &str) -> std::result::Result<Vec<String>, String> {
         let filter = Filter::compile(filter).map_err(|error| error.one_line())?;
         let mut results = Results::default();
-        let run = Record::read(&mut Reader::new(record.as_bytes()), Tail::Nothing)
-            .and_then(|record| filter.run(record, 10_000, true, &mut results));
+        let run = Record::read(&mut Reader::new(record.as_bytes()), Tail::Nothing, 16 << 20)
+            .and_then(|record| filter.run(record, (10_000, 16 << 20), true, &mut results));
         run.map_err(|fault| fault.reason)?;
         Ok(results.texts().into_iter().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect())
     }

@@ -1,6 +1,6 @@
 //! Records that go through a filter on their way to the columns: none, one or many rows of each.
 
-use super::decode::Tail;
+use super::decode::{Room, Tail};
 use super::filter::{Filter, Record, Results};
 use super::reader::{Read, Reader};
 use crate::config::RejectsRaw;
@@ -10,6 +10,8 @@ use crate::config::RejectsRaw;
 pub(super) struct Filtered<'f> {
     filter: &'f Filter,
     bytes_max: usize,
+    /// Bytes that the values of a record may take.
+    room_bytes: usize,
     shows_values: bool,
     results: Results,
     pub(super) kept_count: u64,
@@ -22,10 +24,12 @@ pub(super) struct Filtered<'f> {
 }
 
 impl<'f> Filtered<'f> {
-    pub(super) fn new(filter: &'f Filter, bytes_max: usize, rejects_raw: RejectsRaw) -> Self {
+    pub(super) fn new(filter: &'f Filter, (bytes_max, room): (usize, Room), rejects_raw: RejectsRaw) -> Self {
         Self {
             filter,
             bytes_max,
+            // They are gone before the columns of the results are there, and are never encoded.
+            room_bytes: room.bytes.saturating_mul(2),
             shows_values: rejects_raw == RejectsRaw::Full,
             results: Results::default(),
             kept_count: 0,
@@ -41,10 +45,11 @@ impl<'f> Filtered<'f> {
     /// # Errors
     /// What is wrong with the record, or what the filter says.
     pub(super) fn run(&mut self, reader: &mut Reader<'_>, tail: Tail, record: u64) -> Read<Run> {
-        let read = Record::read(reader, tail)?;
+        let read = Record::read(reader, tail, self.room_bytes)?;
         let duplicate_key_count = read.duplicate_key_count;
         let array_of_objects = if record == 0 { read.only_array_of_objects() } else { None };
-        self.filter.run(read, self.bytes_max, self.shows_values, &mut self.results)?;
+        let limits = (self.bytes_max, self.room_bytes);
+        self.filter.run(read, limits, self.shows_values, &mut self.results)?;
         Ok(Run { duplicate_key_count, array_of_objects })
     }
 

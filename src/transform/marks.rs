@@ -173,11 +173,6 @@ impl Marks {
         place.map(|place| &self.below[*place].1)
     }
 
-    /// Whether nothing is taken of a value that is no object: of one that is a list, summarised lists may be.
-    pub(super) fn skips_all_but_objects(&self) -> bool {
-        self.drops_others && !self.is_summarised()
-    }
-
     /// What becomes of the member with this key.
     pub(super) fn usage_of(&self, key: &[u8]) -> Usage {
         match self.child(key) {

@@ -62,6 +62,17 @@ impl StructStore {
         self.shown_count
     }
 
+    /// Columns without columns below them.
+    pub(super) fn leaf_count(&self) -> usize {
+        self.shown().map(|member| member.column.leaf_count()).sum()
+    }
+
+    /// Bytes of the members, once they are frozen with `row_count` rows.
+    pub(super) fn frozen_bytes(&self, row_count: usize) -> usize {
+        let is_inside = self.members_are_inside;
+        self.members.iter().map(|member| member.frozen_bytes(row_count, is_inside)).sum()
+    }
+
     /// The place of the member called `key`, looking at `expected` first.
     #[inline]
     pub(super) fn find(&self, key: &[u8], expected: usize) -> Option<usize> {

@@ -45,6 +45,8 @@ pub(super) enum FaultKind {
     ColumnsLimit,
     /// The record is right, but would make the columns of its batch too large.
     BatchFull,
+    /// The record is right, but takes more memory than there is room for.
+    TooLarge,
     /// The record is right, but does not fit the schema that it is held to.
     Misfit,
     /// As [`Self::Misfit`], and the schema is frozen: the run fails.

@@ -10,7 +10,7 @@ use ahash::RandomState;
 use super::beside::Lookout;
 use super::chunk::{Chunk, ChunkEnd, Content, Place};
 use super::conform::fits;
-use super::decode::{BATCH_BYTES_MAX, Decoder, Tail};
+use super::decode::{BATCH_BYTES_MAX, Decoder, Room, Tail};
 use super::error_object::{name_instead, refuse};
 use super::filter::Filter;
 use super::filtered::Filtered;
@@ -34,6 +34,13 @@ pub struct Decoded {
     pub rest: Option<Chunk>,
     /// The buffer of the chunk, where nothing is left of it.
     pub spent: Vec<u8>,
+}
+
+impl Decoded {
+    /// Whether there was no room for what the chunk becomes.
+    pub fn is_empty(&self) -> bool {
+        self.batch.record_count == 0 && self.rest.is_some()
+    }
 }
 
 /// The page fails in this chunk, or the run does.
@@ -79,7 +86,8 @@ impl ChunkFault {
     }
 }
 
-/// Decodes a chunk into columns, features and rejects. A filter that is configured is compiled for this chunk alone.
+/// Decodes a chunk into columns, features and rejects, with all the room that one record may have. A filter that is
+/// configured is compiled for this chunk alone.
 ///
 /// # Errors
 /// The page is no JSON of a known shape, or the boundary between its records is lost.
@@ -88,34 +96,42 @@ impl ChunkFault {
 /// The filter can't be compiled.
 pub fn decode(chunk: Chunk, config: &TransformConfig) -> Result<Decoded, ChunkFault> {
     let filter = config.jq.as_deref().map(|source| Filter::compile(source).expect("the filter was checked"));
-    decode_through(chunk, config, filter.as_ref())
+    decode_within(config.record_memory_bytes, chunk, config, filter.as_ref())
 }
 
-/// As [`decode`], through the filter of the configuration that is compiled already.
+/// As [`decode`], through the filter of the configuration that is compiled already, into columns of at most
+/// `room_bytes`. Where they would take more, nothing is decoded, and what is left is the whole chunk: so batches are the
+/// same, whatever room there is.
 ///
 /// # Errors
 /// As those of [`decode`].
-pub fn decode_through(
+pub fn decode_within(
+    room_bytes: usize,
     chunk: Chunk,
     config: &TransformConfig,
     filter: Option<&Filter>,
 ) -> Result<Decoded, ChunkFault> {
-    let (Some(schema), Some(again)) = (config.fixed_schema(), chunk.begin()) else {
-        return decode_held_to(None, chunk, config, filter);
-    };
-    let decoded = decode_held_to(None, chunk, config, filter)?;
-    // What is wrong with a record is judged with what does not fit: so neither depends on the records around it.
-    if decoded.batch.rejects.is_empty() && fits(&decoded.batch, schema, config.schema_contract) {
+    let most_bytes = config.record_memory_bytes;
+    let room = Room { bytes: room_bytes.min(most_bytes), is_last: room_bytes >= most_bytes };
+    let Some(again) = chunk.begin() else { return decode_held_to(None, room, chunk, config, filter) };
+    let decoded = decode_held_to(None, room, chunk, config, filter)?;
+    if decoded.is_empty() {
         return Ok(decoded);
     }
+    // What is wrong with a record is judged with what does not fit: so neither depends on the records around it.
+    let misfit = config.fixed_schema().filter(|schema| {
+        !(decoded.batch.rejects.is_empty() && fits(&decoded.batch, schema, config.schema_contract))
+    });
+    let Some(schema) = misfit else { return Ok(decoded) };
     let Decoded { batch, rest, spent } = decoded;
     drop(batch);
     let bytes = rest.map_or(spent, Chunk::into_bytes);
-    decode_held_to(Some(schema), again.of(bytes), config, filter)
+    decode_held_to(Some(schema), room, again.of(bytes), config, filter)
 }
 
 fn decode_held_to(
     schema: Option<&DeclaredSchema>,
+    room: Room,
     chunk: Chunk,
     config: &TransformConfig,
     filter: Option<&Filter>,
@@ -132,14 +148,21 @@ fn decode_held_to(
     let (bytes, start, place, end) = match content {
         Content::Lost(fault) => return Err(fault_in(&[], &fault, 0)),
         Content::Oversize { size, sha256 } => {
-            let mut records = Records::new(&[], 0, offset, ChunkEnd::Record, config, schema, filter);
+            let mut records = Records::new((&[], 0, offset, ChunkEnd::Record), room, config, schema, filter);
             records.reject_oversize(0, RawRecord::Digest { size, sha256 });
             return Ok(Decoded { batch: records.finish(false), rest: None, spent: Vec::new() });
         }
         Content::Records { bytes, start, place, end } => (bytes, start, place, end),
     };
-    let mut records = Records::new(&bytes, start, offset, end, config, schema, filter);
+    let mut records = Records::new((&bytes, start, offset, end), room, config, schema, filter);
+    let again = (start, place.clone());
     let taken = records.take(start, place, config);
+    if records.has_no_room(&taken) {
+        let content = Content::Records { bytes, start: again.0, place: again.1, end };
+        let rest = Some(Chunk { content, offset, is_whole_page });
+        let nothing = Records::new((&[], 0, offset, end), room, config, schema, None);
+        return Ok(Decoded { batch: nothing.finish(false), rest, spent: Vec::new() });
+    }
     let stopped = match taken {
         Ok(None) if end == ChunkEnd::Broken => panic!("the cutter found broken what the decoder takes"),
         Ok(stopped) => stopped,
@@ -196,6 +219,7 @@ struct Records<'a> {
     end: ChunkEnd,
     bytes_are_utf8: bool,
     record_bytes_max: usize,
+    room: Room,
     decoder: Decoder<'a>,
     /// What each record is held to.
     schema: Option<&'a DeclaredSchema>,
@@ -224,10 +248,8 @@ type TakenUpTo = Result<Option<(usize, Place)>, Box<Fault>>;
 
 impl<'a> Records<'a> {
     fn new(
-        bytes: &'a [u8],
-        start: usize,
-        offset: u64,
-        end: ChunkEnd,
+        (bytes, start, offset, end): (&'a [u8], usize, u64, ChunkEnd),
+        room: Room,
         config: &'a TransformConfig,
         schema: Option<&'a DeclaredSchema>,
         filter: Option<&'a Filter>,
@@ -244,10 +266,11 @@ impl<'a> Records<'a> {
             end,
             bytes_are_utf8: simdutf8::basic::from_utf8(&bytes[start..]).is_ok(),
             record_bytes_max,
-            decoder: Decoder::new(config),
+            decoder: Decoder::new(config, room),
+            room,
             schema,
             contract: config.schema_contract,
-            filtered: filter.map(|filter| Filtered::new(filter, record_bytes_max, rejects_raw)),
+            filtered: filter.map(|filter| Filtered::new(filter, (record_bytes_max, room), rejects_raw)),
             rejects_raw,
             rejects: Vec::new(),
             reject_bytes: 0,
@@ -347,6 +370,15 @@ impl<'a> Records<'a> {
             && Reader::new(text).peek_token() == Some(b'{');
     }
 
+    /// Whether the records take more room than there is, and more may be had.
+    fn has_no_room(&self, taken: &TakenUpTo) -> bool {
+        let is_too_large = match taken {
+            Err(fault) => fault.kind == FaultKind::TooLarge,
+            Ok(_) => self.decoder.column_bytes() > self.room.bytes,
+        };
+        is_too_large && !self.room.is_last
+    }
+
     /// Whether the batch should take no record more.
     fn is_full(&mut self) -> bool {
         self.reject_bytes >= BATCH_BYTES_MAX || self.decoder.is_full()
@@ -396,7 +428,10 @@ impl<'a> Records<'a> {
         };
         match taken {
             Ok(()) => self.index += 1,
-            Err(fault) if matches!(fault.kind, FaultKind::BatchFull | FaultKind::SchemaBroken) => {
+            Err(fault)
+                if matches!(fault.kind, FaultKind::BatchFull | FaultKind::SchemaBroken)
+                    || fault.kind == FaultKind::TooLarge && !self.room.is_last =>
+            {
                 return Err(fault);
             }
             Err(fault) if fault.kind == FaultKind::ColumnsLimit => {
@@ -456,7 +491,10 @@ impl<'a> Records<'a> {
                 self.index += 1;
                 Err(fault)
             }
-            Err(fault) if matches!(fault.kind, FaultKind::Value | FaultKind::Misfit) => {
+            Err(fault)
+                if matches!(fault.kind, FaultKind::Value | FaultKind::Misfit)
+                    || self.is_refused_for_its_size(&fault) =>
+            {
                 *reader = start;
                 reader.skip_value()?;
                 self.reject(first, reader.position(), *fault);
@@ -464,6 +502,10 @@ impl<'a> Records<'a> {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    fn is_refused_for_its_size(&self, fault: &Fault) -> bool {
+        fault.kind == FaultKind::TooLarge && self.room.is_last
     }
 
     /// Checks the bytes between the last record and `end`, which are outside records.
@@ -491,7 +533,13 @@ impl<'a> Records<'a> {
     }
 
     fn reject(&mut self, start: usize, end: usize, mut fault: Fault) {
-        if !matches!(fault.kind, FaultKind::Value | FaultKind::Misfit) {
+        if fault.kind == FaultKind::TooLarge {
+            let (most, size) = (self.room.bytes, end - start);
+            fault.reason = format!(
+                "expected a record that takes at most {most} bytes of memory, got one of {size} bytes of text that \
+                 takes more; raise --memory"
+            );
+        } else if !matches!(fault.kind, FaultKind::Value | FaultKind::Misfit) {
             fault.reason = format!("{} at byte {} of the record", fault.reason, fault.position - start);
         }
         let record = &self.bytes[start..end];

@@ -4,17 +4,20 @@
 //! last value. Numbers are exact or refused: an integer that a double can't hold rejects the record.
 
 use super::columns::{Column, Store};
+use super::decode::{Stop, too_large};
 use super::features::FeatureColumns;
 use super::marks::Marks;
 use super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
-use super::tree::Tree;
 use crate::config::{FeatureConfig, OnNonfinite};
+use crate::schema::write_json_double;
 
 /// The summarised lists of a page, and those of the record that is being read.
 #[derive(Debug)]
 pub(super) struct Values {
     fields: Vec<Field>,
     on_nonfinite: OnNonfinite,
+    /// Numbers that one list may have.
+    numbers_max: usize,
 }
 
 #[derive(Debug)]
@@ -52,8 +55,54 @@ enum Element {
     Number(f64),
 }
 
+/// Where all elements of a list go.
+trait Elements {
+    fn push_numbers(&mut self, numbers: &[f64]);
+    fn push_null(&mut self);
+}
+
+impl Elements for Column {
+    #[inline]
+    fn push_numbers(&mut self, numbers: &[f64]) {
+        self.push_doubles(numbers);
+    }
+
+    fn push_null(&mut self) {
+        self.push_nulls(1);
+    }
+}
+
+/// A text, each element with a comma behind it.
+impl Elements for Vec<u8> {
+    fn push_numbers(&mut self, numbers: &[f64]) {
+        for number in numbers {
+            write_json_double(*number, self);
+            self.push(b',');
+        }
+    }
+
+    fn push_null(&mut self) {
+        self.extend_from_slice(b"null,");
+    }
+}
+
+/// Nowhere.
+impl Elements for () {
+    fn push_numbers(&mut self, _: &[f64]) {}
+
+    fn push_null(&mut self) {}
+}
+
+/// What stood where a list was expected.
+enum Taken {
+    List,
+    Null,
+    /// The record is refused for it.
+    Faulty,
+}
+
 impl Values {
-    pub(super) fn new(config: &FeatureConfig) -> Self {
+    pub(super) fn new(config: &FeatureConfig, numbers_max: usize) -> Self {
         let fields = config
             .fields
             .iter()
@@ -64,7 +113,7 @@ impl Values {
                 record: RecordList::default(),
             })
             .collect();
-        Self { fields, on_nonfinite: config.on_nonfinite }
+        Self { fields, on_nonfinite: config.on_nonfinite, numbers_max }
     }
 
     /// The feature columns of each field, and whether a record had it.
@@ -89,19 +138,136 @@ impl Values {
         column: &mut Column,
         depth: u32,
     ) -> Read<()> {
+        let row = column.len();
+        let Store::List(list) = &mut column.store else { unreachable!("a --values column is a list") };
+        match self.take_numbers(field, reader, &mut *list.element, depth + 1)? {
+            Taken::List => column.finish_row(),
+            Taken::Null => column.push_nulls(1),
+            Taken::Faulty => {
+                column.truncate(row);
+                column.push_nulls(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::take_list`], for a list that its column keeps as text: it is a list of doubles there too, so that its
+    /// text is the one that it has when it is widened later.
+    ///
+    /// # Errors
+    /// As those of [`Self::take_list`].
+    #[cold]
+    pub(super) fn take_list_as_text(
+        &mut self,
+        field: usize,
+        reader: &mut Reader<'_>,
+        out: &mut Vec<u8>,
+        depth: u32,
+    ) -> Read<()> {
+        let start = out.len();
+        out.push(b'[');
+        match self.take_numbers(field, reader, out, depth)? {
+            Taken::List => {
+                if out.len() > start + 1 {
+                    out.pop();
+                }
+                out.push(b']');
+            }
+            Taken::Null | Taken::Faulty => {
+                out.truncate(start);
+                out.extend_from_slice(b"null");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the lists at and below `marks` from the value that is next, whose own text is of no interest.
+    ///
+    /// # Errors
+    /// The syntax is wrong, or a key that leads to a list stands twice.
+    #[cold]
+    pub(super) fn look_into(
+        &mut self,
+        marks: &Marks,
+        reader: &mut Reader<'_>,
+        depth: u32,
+    ) -> Result<(), Stop> {
+        if let Some(field) = marks.field {
+            self.take_numbers(field, &mut reader.clone(), &mut (), depth)?;
+        }
+        if reader.peek_token() != Some(b'{') {
+            self.look_into_list(marks, &mut reader.clone(), depth)?;
+            return Ok(reader.skip_value_at(depth)?);
+        }
+        reader.check_depth(depth)?;
+        let mut seen: Vec<Vec<u8>> = Vec::new();
+        let mut goes_on = reader.enter(b'}');
+        while goes_on {
+            let (key, _) = reader.key()?;
+            match marks.child(&key).filter(|child| child.is_summarised()) {
+                Some(_) if seen.iter().any(|seen| **seen == *key) => return Err(Stop::DuplicateKey),
+                Some(child) => {
+                    seen.push(key.into_owned());
+                    self.look_into(child, reader, depth + 1)?;
+                }
+                None => reader.skip_value_at(depth + 1)?,
+            }
+            goes_on = reader.goes_on(b'}')?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lists in the elements that `marks` name, if a list is next. Elements share a column, which a pointer to
+    /// one of them must not change: so this is done beside it.
+    ///
+    /// # Errors
+    /// As those of [`Self::look_into`].
+    pub(super) fn look_into_list(
+        &mut self,
+        marks: &Marks,
+        reader: &mut Reader<'_>,
+        depth: u32,
+    ) -> Result<(), Stop> {
+        if marks.below.is_empty() || reader.peek_token() != Some(b'[') {
+            return Ok(());
+        }
+        reader.check_depth(depth)?;
+        let mut index = 0_usize;
+        let mut goes_on = reader.enter(b']');
+        while goes_on {
+            let token = index.to_string();
+            match marks.child(token.as_bytes()).filter(|child| child.is_summarised()) {
+                Some(child) => {
+                    self.look_into(child, reader, depth + 1).map_err(|stop| stop.below(&token))?;
+                }
+                None => reader.skip_value_at(depth + 1)?,
+            }
+            index += 1;
+            goes_on = reader.goes_on(b']')?;
+        }
+        Ok(())
+    }
+
+    /// Takes the numbers of the list that is next; what is wrong with it shows in [`Self::check_record`].
+    #[inline]
+    fn take_numbers(
+        &mut self,
+        field: usize,
+        reader: &mut Reader<'_>,
+        elements: &mut impl Elements,
+        depth: u32,
+    ) -> Read<Taken> {
         let Field { record, keys, .. } = &mut self.fields[field];
         record.clear();
         record.is_seen = true;
-        let row = column.len();
         let first_byte = reader.peek_token();
         if first_byte == Some(b'n') {
             reader.literal("null")?;
-            column.push_nulls(1);
-            return Ok(());
+            return Ok(Taken::Null);
         }
         let start = reader.clone();
         let outcome = if first_byte == Some(b'[') {
-            take_elements(reader, record, column, depth + 1, self.on_nonfinite)
+            take_elements(reader, record, elements, depth, (self.on_nonfinite, self.numbers_max))
         } else {
             let reason = format!("expected a list of numbers or null, got {}", kind_of_value(first_byte));
             Err(Fault::new(FaultKind::Value, reader.position(), reason))
@@ -109,52 +275,14 @@ impl Values {
         match outcome {
             Ok(()) => {
                 record.is_list = true;
-                column.finish_row();
-                Ok(())
+                Ok(Taken::List)
             }
             Err(fault) if fault.kind == FaultKind::Value => {
                 record.fault = Some(keys.iter().rev().fold(fault, |fault, key| fault.below(key)));
-                column.truncate(row);
-                column.push_nulls(1);
                 *reader = start;
-                reader.skip_value()
+                reader.skip_value().map(|()| Taken::Faulty)
             }
             Err(fault) => Err(fault),
-        }
-    }
-
-    /// Takes the lists below `marks` from a value that its column keeps as text, and makes them lists of
-    /// doubles there too, so that their text is the one that they have when they are widened later.
-    #[cold]
-    pub(super) fn take_from_tree(&mut self, marks: &Marks, tree: &mut Tree<'_>) {
-        if let Some(field) = marks.field {
-            let Field { record, keys, .. } = &mut self.fields[field];
-            record.clear();
-            record.is_seen = true;
-            match numbers_of_tree(tree, record, self.on_nonfinite) {
-                Ok(is_list) => record.is_list = is_list,
-                Err(fault) => {
-                    record.fault = Some(keys.iter().rev().fold(fault, |fault, key| fault.below(key)));
-                }
-            }
-        }
-        for (key, marks) in &marks.below {
-            match tree {
-                Tree::Object(members) => {
-                    if let Some(value) = members.get_mut(key.as_bytes()) {
-                        self.take_from_tree(marks, value);
-                    }
-                }
-                // Elements share a column that keeps its own type, so their text stays as it is.
-                Tree::List(elements) => {
-                    let index = key.parse::<usize>().ok().filter(|index| index.to_string() == *key);
-                    let element = index.and_then(|index| elements.get(index));
-                    if let Some(mut element) = element.cloned() {
-                        self.take_from_tree(marks, &mut element);
-                    }
-                }
-                _ => {}
-            }
         }
     }
 
@@ -186,18 +314,17 @@ impl Values {
     }
 }
 
-/// Takes the array that is next: every element into the column, those that count into the record.
+/// Takes the array that is next: every element into the elements, those that count into the record.
+#[inline]
 fn take_elements(
     reader: &mut Reader<'_>,
     record: &mut RecordList,
-    column: &mut Column,
+    elements: &mut impl Elements,
     depth: u32,
-    on_nonfinite: OnNonfinite,
+    (on_nonfinite, numbers_max): (OnNonfinite, usize),
 ) -> Read<()> {
     reader.check_depth(depth)?;
-    let Store::List(list) = &mut column.store else { unreachable!("a --values column is a list") };
-    let elements = &mut *list.element;
-    // Numbers from here on are not in the column yet.
+    // Numbers from here on are not with the elements yet.
     let mut run_start = 0;
     let mut index = 0_usize;
     let mut goes_on = reader.enter(b']');
@@ -205,17 +332,22 @@ fn take_elements(
         let position = reader.position();
         let element = element(reader, position).map_err(|fault| fault.below(&index.to_string()))?;
         match element {
-            Element::Number(number) if number.is_finite() => record.numbers.push(number),
+            Element::Number(number) if number.is_finite() => {
+                record.numbers.push(number);
+                if record.numbers.len() > numbers_max {
+                    return Err(too_large(position));
+                }
+            }
             Element::Number(number) => {
-                elements.push_doubles(&record.numbers[run_start..]);
-                elements.push_doubles(&[number]);
+                elements.push_numbers(&record.numbers[run_start..]);
+                elements.push_numbers(&[number]);
                 count_nonfinite(number, position, record, on_nonfinite)
                     .map_err(|fault| fault.below(&index.to_string()))?;
                 run_start = record.numbers.len();
             }
             Element::Null => {
-                elements.push_doubles(&record.numbers[run_start..]);
-                elements.push_nulls(1);
+                elements.push_numbers(&record.numbers[run_start..]);
+                elements.push_null();
                 record.null_count += 1;
                 run_start = record.numbers.len();
             }
@@ -223,7 +355,7 @@ fn take_elements(
         index += 1;
         goes_on = reader.goes_on(b']')?;
     }
-    elements.push_doubles(&record.numbers[run_start..]);
+    elements.push_numbers(&record.numbers[run_start..]);
     Ok(())
 }
 
@@ -241,50 +373,6 @@ fn element(reader: &mut Reader<'_>, position: usize) -> Read<Element> {
         }
         _ => Err(reader.expected("a number")),
     }
-}
-
-fn numbers_of_tree(tree: &mut Tree<'_>, record: &mut RecordList, on_nonfinite: OnNonfinite) -> Read<bool> {
-    let wrong = |reason: String| Fault::new(FaultKind::Value, 0, reason);
-    let elements = match tree {
-        Tree::Null => return Ok(false),
-        Tree::List(elements) => elements,
-        other => {
-            return Err(wrong(format!("expected a list of numbers or null, got {}", kind_of_tree(other))));
-        }
-    };
-    for (index, element) in elements.iter_mut().enumerate() {
-        let number = match &*element {
-            Tree::Null => {
-                record.null_count += 1;
-                continue;
-            }
-            Tree::Number(number) => exact_double(*number, 0),
-            Tree::Text(text) => double_of_text(text, 0),
-            other => Err(wrong(format!("expected a number, got {}", kind_of_tree(other)))),
-        };
-        let counted = number.and_then(|number| {
-            *element = Tree::Number(Number::Double(number));
-            if number.is_finite() {
-                record.numbers.push(number);
-                return Ok(());
-            }
-            count_nonfinite(number, 0, record, on_nonfinite)
-        });
-        counted.map_err(|fault| fault.below(&index.to_string()))?;
-    }
-    Ok(true)
-}
-
-fn kind_of_tree(tree: &Tree<'_>) -> &'static str {
-    kind_of_value(Some(match tree {
-        Tree::Null => b'n',
-        Tree::Bool(true) => b't',
-        Tree::Bool(false) => b'f',
-        Tree::Number(_) => b'0',
-        Tree::Text(_) => b'"',
-        Tree::List(_) => b'[',
-        Tree::Object(_) => b'{',
-    }))
 }
 
 fn count_nonfinite(

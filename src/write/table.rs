@@ -172,11 +172,25 @@ impl TableWriter {
     /// # Errors
     /// The output can't be written.
     pub async fn begin_page(&mut self) -> Result<Self> {
+        self.settle().await?;
+        let (shape, seen_fields) = self.schema_with_open_rows();
+        Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
+    }
+
+    /// Waits until nothing of this table is being encoded.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub async fn settle(&mut self) -> Result<()> {
         if let Some(open) = &mut self.open {
             open.file = settled((&mut open.file).await?);
         }
-        let (shape, seen_fields) = self.schema_with_open_rows();
-        Ok(Self::with_schema(self.tools.clone(), shape, seen_fields))
+        Ok(())
+    }
+
+    /// Bytes from which on a batch is more than a row group.
+    pub fn row_group_bytes(&self) -> usize {
+        self.tools.row_group.bytes_max
     }
 
     /// Adds the rows of a page that was written to a table of its own, behind all rows so far.

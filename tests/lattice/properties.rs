@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use etl::config::{FieldPath, Projection, TransformConfig};
 use etl::model::{DeclaredForm, PageBatch, Reject};
-use etl::transform::{Chunk, Filter, decode_through};
+use etl::transform::{Chunk, Filter, decode_within};
 use proptest::prelude::*;
 
 use crate::generate::{Dice, KEYS, records};
@@ -261,7 +261,7 @@ proptest! {
         let (without, body, _) = decode_texts(&texts, Layout::Array, seed);
         let config = TransformConfig { jq: Some(".".into()), ..TransformConfig::default() };
         let chunk = Chunk::whole(body.clone().into(), DeclaredForm::Unknown, true);
-        let decoded = decode_through(chunk, &config, Some(&*IDENTITY));
+        let decoded = decode_within(usize::MAX, chunk, &config, Some(&*IDENTITY));
         let batch = decoded.map_err(|fault| TestCaseError::fail(format!("{body}\n{fault:?}")))?.batch;
         check_traces(&batch, &without)?;
         let rejects = batch.rejects.into_iter().zip(&without.rejects).map(|(ours, theirs)| Reject {

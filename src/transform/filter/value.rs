@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use jaq_json::{Error, Map, Num, Rc, Val, ValR};
 
+use super::super::decode::too_large;
 use super::super::reader::{Fault, FaultKind, Number, Read, Reader, kind_of_value};
 use crate::schema::write_json_string;
 
@@ -11,15 +12,47 @@ use crate::schema::write_json_string;
 /// square. A longer one keeps its digits.
 const BIG_INTEGER_DIGITS_MAX: usize = 1_000;
 
-/// Reads the value that is next, at `depth` if it is an object or a list, and counts the keys that stand twice.
+/// Bytes of a list or an object besides its elements or members: what is counted, and the allocator's own.
+const CONTAINER_BYTES: usize = 128;
+/// Bytes of a text besides its own.
+const TEXT_BYTES: usize = 80;
+/// Bytes of a member besides its key and its value.
+const MEMBER_BYTES: usize = 64;
+
+/// What is counted while values are read.
+pub(super) struct Reading {
+    /// Bytes of memory that they may still take.
+    pub(super) room_bytes: usize,
+    /// Keys that stood twice in one object; the last one won.
+    pub(super) duplicate_key_count: u64,
+}
+
+impl Reading {
+    pub(super) fn within(room_bytes: usize) -> Self {
+        Self { room_bytes, duplicate_key_count: 0 }
+    }
+
+    fn take(&mut self, bytes: usize, reader: &Reader<'_>) -> Read<()> {
+        let left = self.room_bytes.checked_sub(bytes).ok_or_else(|| too_large(reader.position()))?;
+        self.room_bytes = left;
+        Ok(())
+    }
+}
+
+/// Reads the value that is next, at `depth` if it is an object or a list.
 ///
 /// # Errors
-/// The value is not one that a record may hold.
-pub(super) fn read(reader: &mut Reader<'_>, depth: u32, duplicate_key_count: &mut u64) -> Read<Val> {
+/// The value is not one that a record may hold, or takes more memory than it may.
+pub(super) fn read(reader: &mut Reader<'_>, depth: u32, reading: &mut Reading) -> Read<Val> {
+    reading.take(size_of::<Val>(), reader)?;
     match reader.peek_token() {
-        Some(b'{') => read_object(reader, depth, duplicate_key_count),
-        Some(b'[') => read_list(reader, depth, duplicate_key_count),
-        Some(b'"') => Ok(Val::utf8_str(reader.string()?.into_owned())),
+        Some(b'{') => read_object(reader, depth, reading),
+        Some(b'[') => read_list(reader, depth, reading),
+        Some(b'"') => {
+            let text = reader.string()?;
+            reading.take(TEXT_BYTES + text.len(), reader)?;
+            Ok(Val::utf8_str(text.into_owned()))
+        }
         Some(b'-' | b'0'..=b'9') => Ok(Val::Num(number(reader.number()?))),
         Some(b't') => reader.literal("true").map(|()| Val::Bool(true)),
         Some(b'f') => reader.literal("false").map(|()| Val::Bool(false)),
@@ -28,28 +61,31 @@ pub(super) fn read(reader: &mut Reader<'_>, depth: u32, duplicate_key_count: &mu
     }
 }
 
-fn read_object(reader: &mut Reader<'_>, depth: u32, duplicate_key_count: &mut u64) -> Read<Val> {
+fn read_object(reader: &mut Reader<'_>, depth: u32, reading: &mut Reading) -> Read<Val> {
     reader.check_depth(depth)?;
+    reading.take(CONTAINER_BYTES, reader)?;
     let mut members = Map::default();
     let mut goes_on = reader.enter(b'}');
     while goes_on {
         let key = reader.key()?.0.into_owned();
-        let value = read(reader, depth + 1, duplicate_key_count)
-            .map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;
+        reading.take(MEMBER_BYTES + TEXT_BYTES + key.len(), reader)?;
+        let value =
+            read(reader, depth + 1, reading).map_err(|fault| fault.below(&String::from_utf8_lossy(&key)))?;
         // In the loser's place: columns stand in the order of first appearance.
-        *duplicate_key_count += u64::from(members.insert(Val::utf8_str(key), value).is_some());
+        reading.duplicate_key_count += u64::from(members.insert(Val::utf8_str(key), value).is_some());
         goes_on = reader.goes_on(b'}')?;
     }
     Ok(Val::obj(members))
 }
 
-fn read_list(reader: &mut Reader<'_>, depth: u32, duplicate_key_count: &mut u64) -> Read<Val> {
+fn read_list(reader: &mut Reader<'_>, depth: u32, reading: &mut Reading) -> Read<Val> {
     reader.check_depth(depth)?;
+    reading.take(CONTAINER_BYTES, reader)?;
     let mut elements = Vec::new();
     let mut goes_on = reader.enter(b']');
     while goes_on {
-        let element = read(reader, depth + 1, duplicate_key_count)
-            .map_err(|fault| fault.below(&elements.len().to_string()))?;
+        let element =
+            read(reader, depth + 1, reading).map_err(|fault| fault.below(&elements.len().to_string()))?;
         elements.push(element);
         goes_on = reader.goes_on(b']')?;
     }
@@ -69,10 +105,11 @@ fn number(number: Number<'_>) -> Num {
 
 /// Reads a string that holds one JSON value, as strictly as a record. That of jaq takes more than JSON, and values so
 /// deep that the stack is too small for them.
-pub(super) fn parse(text: &Val) -> ValR {
+pub(super) fn parse(text: &Val, room_bytes: usize) -> ValR {
     let text = text.try_as_utf8_bytes_owned()?;
     let mut reader = Reader::new(&text);
-    let value = read(&mut reader, 1, &mut 0).and_then(|value| reader.expect_end().map(|()| value));
+    let value = read(&mut reader, 1, &mut Reading::within(room_bytes))
+        .and_then(|value| reader.expect_end().map(|()| value));
     value.map_err(|fault| Error::str(format_args!("cannot parse as JSON: {}", fault.reason)))
 }
 
