@@ -22,6 +22,9 @@ use crate::digest::RunningDigest;
 use crate::error::{Error, Result};
 use crate::model::{Ask, Location, PageId, PageKey, PageOptions, PageRequest};
 
+/// URLs that room is made for at once: a table that grows is there twice for a moment.
+const SEEN_RESERVED_MAX: usize = 1 << 24;
+
 /// A URL list that was read once and found right.
 #[derive(Debug)]
 pub struct UrlList {
@@ -127,7 +130,9 @@ impl UrlList {
             expected_digest: self.digest,
             running_digest: RunningDigest::default(),
             current: None,
-            seen: HashSet::new(),
+            seen: HashSet::with_capacity(
+                usize::try_from(self.listed).unwrap_or(usize::MAX).min(SEEN_RESERVED_MAX),
+            ),
             only: None,
             done: HashSet::new(),
             ordinal: 0,

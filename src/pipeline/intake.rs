@@ -10,8 +10,12 @@ use super::verdict::PageCounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{KeptPage, PageBatch, PageEnd, PageFault, PageId, RunningTrace};
 use crate::sink::{LocalOutput, Spools};
-use crate::transform::{Chunk, ChunkFault, Decoded};
+use crate::transform::{BATCH_BYTES_MAX, Chunk, ChunkFault, Decoded};
 use crate::write::{PageRejects, RejectsWriter, TableWriter};
+
+/// A batch of so many bytes is more than the writer's row groups leave room for while they are encoded: it is that of one
+/// record.
+const LARGE_BATCH_BYTES_MIN: u64 = BATCH_BYTES_MAX as u64 + (1 << 20);
 
 /// One page in the hands of the writer.
 pub(super) struct Intake {
@@ -22,6 +26,9 @@ pub(super) struct Intake {
     /// What one of its chunks came to that decides the page, should its body end well.
     verdict: Option<Verdict>,
     rows: PageRows,
+    /// Whether a record is so large that it is to be encoded before more is decoded: it takes several times its columns
+    /// until it is written.
+    is_large: bool,
     rejects: PageRejects,
     id: PageId,
     shown: Arc<str>,
@@ -51,6 +58,7 @@ impl Intake {
             kept: None,
             verdict: None,
             rows: PageRows::None,
+            is_large: false,
             rejects: PageRejects::new(id, Arc::clone(&shown)),
             id,
             shown,
@@ -149,7 +157,8 @@ impl Intake {
         if batch.row_count == 0 {
             return Ok(());
         }
-        let is_large = batch.memory_bytes() > table.row_group_bytes() as u64;
+        let is_large = batch.memory_bytes() > LARGE_BATCH_BYTES_MIN;
+        self.is_large |= is_large;
         let mut page = match std::mem::replace(&mut self.rows, PageRows::None) {
             PageRows::None if !is_large => {
                 self.rows = PageRows::Batch(Box::new(batch));
@@ -165,7 +174,6 @@ impl Intake {
         };
         page.push(output, batch).await?;
         if is_large {
-            // Until it is written it takes more than the writer's row groups may.
             page.settle().await?;
         }
         self.rows = PageRows::Table(page);
@@ -199,9 +207,10 @@ impl Intake {
     ) -> Result<()> {
         rejects.push_records(output, self.rejects)?;
         match self.rows {
-            PageRows::None => Ok(()),
-            PageRows::Batch(batch) => table.push(output, *batch).await,
-            PageRows::Table(page) => table.append_page(output, *page).await,
+            PageRows::None => {}
+            PageRows::Batch(batch) => table.push(output, *batch).await?,
+            PageRows::Table(page) => table.append_page(output, *page).await?,
         }
+        if self.is_large { table.settle().await } else { Ok(()) }
     }
 }

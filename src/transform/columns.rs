@@ -27,6 +27,9 @@ const RESERVED_ROWS_MAX: usize = 1 << 18;
 /// Bytes of text that room is made for at most.
 const RESERVED_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes of the levels that Parquet has for each value of a list: one for what is null, one for what it is part of.
+const LEVEL_BYTES: usize = 2 * size_of::<i16>();
+
 /// Whether a value may change what a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Growth {
@@ -198,15 +201,20 @@ impl Column {
     }
 
     /// Bytes of this column's array, and of those below, once it has `row_count` rows: columns are short until they
-    /// are frozen and whole then, but for sparse ones of whole records.
+    /// are frozen and whole then, but for sparse ones of whole records. What is nothing else is text when it is written.
     pub(super) fn frozen_bytes(&self, row_count: usize) -> usize {
         match &self.store {
-            Store::Null | Store::Bool(_) => row_count / 8,
+            Store::Null => row_count * size_of::<i32>(),
+            Store::Bool(_) => row_count / 8,
             Store::Int64(_) | Store::Timestamp(_) | Store::Double(_) => row_count * size_of::<i64>(),
             Store::Text(store) => row_count * size_of::<i32>() + store.bytes.len(),
+            Store::Struct(store) if store.members.is_empty() => row_count * (size_of::<i32>() + "{}".len()),
             Store::Struct(store) => store.frozen_bytes(row_count),
             Store::List(store) => {
-                row_count * size_of::<i32>() + store.element.frozen_bytes(store.element.len())
+                let (element_count, leaf_count) = (store.element.len(), store.element.leaf_count());
+                row_count * size_of::<i32>()
+                    + store.element.frozen_bytes(element_count)
+                    + element_count * leaf_count * LEVEL_BYTES
             }
         }
     }

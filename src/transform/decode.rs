@@ -23,7 +23,7 @@ use crate::schema::LEAF_COLUMNS_MAX;
 
 /// Bytes from which on columns are no longer added to. Records that are each small can make columns of any
 /// size, where every record has keys of its own or many features; those of a usual chunk stay far below.
-pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Rows after which the size of the columns is looked at again at the latest.
 const LOOK_ROWS_MAX: usize = 1 << 16;
 
@@ -405,6 +405,11 @@ impl<'c> Decoder<'c> {
                 self.records.forget_row(row, &self.touched);
                 self.values.forget_record();
                 self.members.clear();
+                if stop.is_of_columns_limit() {
+                    // Whoever refuses the columns looks at those of rows.
+                    self.records.finish_row();
+                    self.values.commit_record();
+                }
                 Err(self.for_another_batch(stop, start))
             }
         }

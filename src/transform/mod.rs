@@ -36,5 +36,6 @@ mod walk;
 
 pub use chunk::Chunk;
 pub use cutter::Cutter;
+pub use decode::BATCH_BYTES_MAX;
 pub use filter::Filter;
 pub use records::{ChunkFault, Decoded, decode, decode_within};

@@ -57,6 +57,14 @@ impl Lines {
         self.file.write_all(lines).map_err(|error| Error::storage("write", &self.path, error))
     }
 
+    /// Writes a line that may be too large for memory once its bytes are escaped.
+    fn write_line(&mut self, line: &Line<'_>) -> Result<()> {
+        serde_json::to_writer(&mut self.file, line)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.file.write_all(b"\n"))
+            .map_err(|error| Error::storage("write", &self.path, error))
+    }
+
     /// The file, with all lines in it.
     fn close(self) -> Result<(PathBuf, SummedFile)> {
         match self.file.into_inner() {
@@ -130,6 +138,7 @@ impl PageRejects {
     /// # Errors
     /// They are too many to be kept in memory, and can't be written.
     pub fn push(&mut self, spools: &Spools, rejects: &[Reject]) -> Result<()> {
+        let (id, url) = (self.id, Arc::clone(&self.url));
         for reject in rejects {
             let (raw, raw_base64) = match &reject.raw {
                 RawRecord::Bytes(raw) | RawRecord::Redacted(raw) => raw_of(raw),
@@ -151,8 +160,12 @@ impl PageRejects {
                 sha256,
                 redacted: matches!(reject.raw, RawRecord::Redacted(_)),
                 value_discarded: reject.loss == Loss::Value,
-                ..Line::about(self.id, &self.url)
+                ..Line::about(id, &url)
             };
+            if reject.memory_bytes() > LINES_BYTES_MAX {
+                self.spool(spools)?.write_line(&line)?;
+                continue;
+            }
             line.write_to(&mut self.lines);
             if self.lines.len() > LINES_BYTES_MAX {
                 self.spool(spools)?;
@@ -161,7 +174,8 @@ impl PageRejects {
         Ok(())
     }
 
-    fn spool(&mut self, spools: &Spools) -> Result<()> {
+    /// Writes the lines so far to a file of their own, which more may go to.
+    fn spool(&mut self, spools: &Spools) -> Result<&mut Lines> {
         let spooled = match &mut self.spooled {
             Some(spooled) => spooled,
             empty => {
@@ -170,9 +184,8 @@ impl PageRejects {
             }
         };
         spooled.write(&self.lines)?;
-        // Without the room that one large reject took.
-        self.lines = Vec::new();
-        Ok(())
+        self.lines.clear();
+        Ok(spooled)
     }
 }
 

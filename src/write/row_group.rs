@@ -13,6 +13,11 @@ use crate::schema::{ColumnType, Shape, leaf_count};
 /// ten thousands before their values fill a row group.
 const ARRAY_OVERHEAD_BYTES: usize = 512;
 
+/// A row of so large a part of a row group, and of so many bytes, ends it: while it is encoded it takes several times its
+/// bytes, and no other such row is to wait beside it.
+const LARGE_ROW_DIVISOR: usize = 4;
+const LARGE_ROW_BYTES_MIN: usize = 4 << 20;
+
 /// Leaf columns from which on a table is wide.
 pub(super) const WIDE_LEAF_COUNT: usize = 1000;
 /// A row group of a wide table is not cut before it has so many bytes for each leaf column: what a column costs
@@ -124,10 +129,10 @@ impl RowGroups {
             if self.leaf_count > WIDE_LEAF_COUNT { self.leaf_count * WIDE_LEAF_BYTES_MIN } else { 0 };
         let bytes_max = self.config.bytes_max.max(wide_bytes);
         let rows = Arc::new(rows);
+        // Rows of one page count alike, so that the cut depends on nothing but the page.
+        let row_bytes = rows.bytes.div_ceil(rows.row_count.max(1)).max(1);
         let mut start = 0;
         while start < rows.row_count {
-            // Rows of one page count alike, so that the cut depends on nothing but the page.
-            let row_bytes = rows.bytes.div_ceil(rows.row_count).max(1);
             let fit_by_bytes = bytes_max.saturating_sub(self.open.bytes) / row_bytes;
             let fit_by_rows = self.config.rows_max - self.open.row_count;
             let mut length = fit_by_bytes.min(fit_by_rows).min(rows.row_count - start);
@@ -142,7 +147,9 @@ impl RowGroups {
             self.open.bytes += length * row_bytes;
             start += length;
         }
-        if self.open.row_count >= self.config.rows_max || self.open.bytes >= bytes_max {
+        let is_full = self.open.row_count >= self.config.rows_max || self.open.bytes >= bytes_max;
+        let large_row_bytes = LARGE_ROW_BYTES_MIN.max(bytes_max / LARGE_ROW_DIVISOR);
+        if self.open.row_count > 0 && (is_full || row_bytes > large_row_bytes) {
             self.full.push_back(std::mem::take(&mut self.open));
         }
     }

@@ -188,11 +188,6 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Bytes from which on a batch is more than a row group.
-    pub fn row_group_bytes(&self) -> usize {
-        self.tools.row_group.bytes_max
-    }
-
     /// Adds the rows of a page that was written to a table of its own, behind all rows so far.
     ///
     /// # Errors
