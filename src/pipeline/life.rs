@@ -32,8 +32,8 @@ const SPARE_BUFFERS_MAX: usize = 4;
 /// Pages ahead of the writer at least, however large they are, and at most: each has a task.
 const PAGES_AHEAD_MIN: u64 = 32;
 pub(super) const PAGES_AHEAD_MAX: usize = 4096;
-/// What a page takes that is put off: its task, its request and its steps.
-const PUT_OFF_PAGE_BYTES: u64 = 16 << 10;
+/// What a page takes besides its bytes and its columns: its task, its request and its steps.
+const PAGE_TASK_BYTES: u64 = 16 << 10;
 /// The part of the memory for pages that pages which are put off may take.
 const PUT_OFF_DIVISOR: u64 = 8;
 /// Bytes of bodies ahead of the writer at most, beyond those pages: small pages may be many, so that latency is hidden.
@@ -149,7 +149,7 @@ impl Line {
         Ok(Self {
             fetcher: Fetcher::new(http, backlog, Arc::clone(&metrics), pool.clone())?,
             budget,
-            put_off_count_max: memory_bytes / PUT_OFF_DIVISOR / PUT_OFF_PAGE_BYTES,
+            put_off_count_max: memory_bytes / PUT_OFF_DIVISOR / PAGE_TASK_BYTES,
             transform: Arc::new(transform.clone()),
             filter: filter.map(Arc::new),
             pool,
@@ -537,7 +537,8 @@ impl Line {
         }
         let decoded = decoded.await?;
         if let Ok(Decoded { batch, rest, .. }) = &decoded {
-            let held_bytes = batch.memory_bytes() + rest.as_ref().map_or(0, Chunk::capacity) as u64;
+            let rest_bytes = rest.as_ref().map_or(0, Chunk::capacity) as u64;
+            let held_bytes = batch.memory_bytes() + rest_bytes + PAGE_TASK_BYTES;
             // What it can't pay any more counts for the pages that come next: they expect as much.
             reservation.try_grow_to(held_bytes + kept_bytes);
             reservation.shrink_to(held_bytes + kept_bytes);
