@@ -19,7 +19,7 @@ use url::Url;
 pub use ask::{Ask, PageOptions};
 pub use column::BatchColumn;
 pub(crate) use column::spread;
-pub use page_end::{Around, Beside, PageEnd, RecordsDigest};
+pub use page_end::{Around, Beside, PageEnd, RecordsDigest, Wholeness};
 pub use raw::{AnswerNotes, KeptBody, KeptPage};
 
 use crate::digest::{RunningDigest, sha256_hex};
@@ -303,6 +303,8 @@ pub struct PageBatch {
     pub records_hint: Option<String>,
     /// What stands around the records.
     pub around: Around,
+    /// Whether the text that they stand in has an end of its own.
+    pub is_self_contained: bool,
     /// The records, where something stands around them and pages are told apart.
     pub records: RecordsDigest,
     /// SHA-256 of the bytes that were decoded, where pages are told apart by it.

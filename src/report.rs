@@ -115,6 +115,9 @@ pub struct PageCounts {
     pub left: u64,
     /// Put off and fetched later.
     pub deferred: u64,
+    /// Of those fetched, the ones whose body ended because the connection was closed: neither a length nor a last chunk
+    /// says that it was whole.
+    pub close_delimited: u64,
 }
 
 /// `seen = kept + rejected + filtered`; rows written are counted besides, which are the records kept but for a filter.
@@ -407,6 +410,14 @@ impl Report {
             writeln!(
                 out,
                 "           {deferred} of them deferred: they had to wait long, and others went first"
+            )?;
+        }
+        if pages.close_delimited > 0 {
+            let close_delimited = grouped(pages.close_delimited);
+            writeln!(
+                out,
+                "           {close_delimited} of them close-delimited: no length and no last chunk says that they \
+                 are whole"
             )?;
         }
         let [seen, kept, rejected] = [records.seen, records.kept, records.rejected].map(grouped);

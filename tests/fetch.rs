@@ -12,6 +12,8 @@ mod bench;
 mod bodies;
 #[path = "fetch/files.rs"]
 mod files;
+#[path = "fetch/http2.rs"]
+mod http2;
 #[path = "fetch/limits.rs"]
 mod limits;
 #[path = "fetch/resume.rs"]

@@ -225,6 +225,11 @@ impl Body {
         self.head.end_proven
     }
 
+    /// Whether it was compressed, so that it has an end of its own.
+    pub fn was_coded(&self) -> bool {
+        self.was_coded
+    }
+
     /// Bytes of the whole body, where the sender has said so and it is not compressed.
     pub fn expected_bytes(&self) -> Option<u64> {
         self.head.expected_bytes.filter(|_| self.layers.is_empty())

@@ -14,8 +14,8 @@ use reqwest::header::{
     HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, LINK, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{
-    Certificate, Client, Error as NetworkError, Identity, NoProxy, Proxy, RequestBuilder, Response,
-    StatusCode, Version,
+    Body as StreamBody, Certificate, Client, Error as NetworkError, Identity, NoProxy, Proxy, RequestBuilder,
+    Response, StatusCode, Version,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
@@ -137,7 +137,7 @@ impl HttpClient {
             expected_bytes: response.content_length(),
             rest: self.rest(hop, ask, &response, attempts.waiting()),
             broke_off: None,
-            response,
+            response: response.into(),
             leave: Some(leave),
             received_bytes: 0,
             page_bytes_max: self.config.page_bytes_max,
@@ -382,7 +382,7 @@ impl HttpClient {
         let content_range = header_text(&response, CONTENT_RANGE.as_str()).filter(|_| is_of_the_same);
         let size = resume::size_by_rest(content_range, start, expected)?;
         self.metrics.requests_resumed.add(1);
-        Some(RestOfBody { response, leave, size })
+        Some(RestOfBody { response: response.into(), leave, size })
     }
 
     /// Waits for leave to send a request. The time of a page begins with its first one.
@@ -495,7 +495,7 @@ impl HttpClient {
     }
 
     fn send_fault(&self, error: NetworkError) -> AttemptFault {
-        let again = if error.is_builder() { Again::Never } else { Again::Soon };
+        let again = if error.is_builder() || is_of_tls(&error) { Again::Never } else { Again::Soon };
         let reason = if error.is_connect() && error.is_timeout() {
             format!(
                 "no connection within {} s (--connect-timeout)",
@@ -650,6 +650,22 @@ fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
         DeclaredForm::Unknown => answer::declared_form(None, asked.path()),
         declared => declared,
     }
+}
+
+/// Whether what was received is no TLS that can be spoken or trusted, which another attempt does not change. A connection
+/// that ends in its handshake is no such fault.
+fn is_of_tls(error: &NetworkError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
+            return true;
+        }
+        // Its source is that of the error that it wraps, and not that error.
+        let wrapped = io.and_then(std::io::Error::get_ref).map(|error| error as &dyn std::error::Error);
+        cause = wrapped.or_else(|| error.source());
+    }
+    false
 }
 
 /// What happened, without the layers that passed it on and without the URL, which may hold secrets.

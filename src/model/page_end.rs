@@ -125,6 +125,21 @@ pub struct PageEnd {
     pub attempt_count: u32,
     /// Bytes of its body, decompressed.
     pub body_bytes: u64,
+    /// How it is known that its body came whole.
+    #[serde(skip)]
+    pub wholeness: Wholeness,
+}
+
+/// How it is known that a body came whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wholeness {
+    /// By its framing: a length, a last chunk, the end of a stream or of a file.
+    #[default]
+    Framed,
+    /// By what it holds: its compression, its array or its envelope ended. The framing is that the connection is closed.
+    SelfContained,
+    /// Not at all: the connection was closed, and lines or documents that are missing leave no trace.
+    Unknown,
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::digest::RunningDigest;
 use crate::fetch::{Chain, NextUrl, Note};
 use crate::model::{
     Around, Ask, DeclaredForm, KeptPage, Location, PageBatch, PageEnd, PageFault, PageId, PageRequest,
-    RecordsDigest,
+    RecordsDigest, Wholeness,
 };
 
 /// What became of a page's chain.
@@ -94,6 +94,8 @@ pub(super) struct Outlook {
     records_hint: Option<String>,
     /// Whether the page is an object without a place of records.
     lacks_records: bool,
+    /// Whether the text that its records stand in has an end of its own.
+    is_self_contained: bool,
     digest: RunningDigest,
 }
 
@@ -102,6 +104,7 @@ impl Outlook {
         self.record_count += batch.record_count;
         self.around.add(&batch.around);
         self.records.add(&batch.records);
+        self.is_self_contained |= batch.is_self_contained;
         self.records_hint = self.records_hint.take().or_else(|| batch.records_hint.clone());
         if let Some(digest) = &batch.digest {
             self.digest.update(digest);
@@ -122,7 +125,13 @@ impl Outlook {
         if let (Some(fault), false) = (&fault, self.lacks_records) {
             return Err(fault.clone());
         }
+        let wholeness = match (ended.end_proven, ended.was_coded || self.is_self_contained) {
+            (true, _) => Wholeness::Framed,
+            (false, true) => Wholeness::SelfContained,
+            (false, false) => Wholeness::Unknown,
+        };
         Ok(PageEnd {
+            wholeness,
             record_count: self.record_count,
             digest: self.digest.finish(),
             records: self.records,

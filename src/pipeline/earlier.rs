@@ -36,6 +36,10 @@ pub(super) struct SavedCounts {
     pub(super) values_discarded: u64,
     pub(super) duplicate_keys: u64,
     pub(super) overflows: u64,
+    #[serde(default)]
+    pub(super) pages_close_delimited: u64,
+    #[serde(default)]
+    pub(super) pages_of_unknown_end: u64,
 }
 
 /// What the ledger knows of a part beside its files.

@@ -73,6 +73,10 @@ pub(super) struct Ended {
     pub(super) attempt_count: u32,
     /// Bytes of its body, decompressed.
     pub(super) body_bytes: u64,
+    /// Whether the framing of its body proves that it came whole.
+    pub(super) end_proven: bool,
+    /// Whether it was compressed, so that its own end proves it.
+    pub(super) was_coded: bool,
 }
 
 /// A chunk on the CPU pool, with the bytes that pay for it.
@@ -381,8 +385,19 @@ impl Line {
                 let notes = self.notes_answers.then(|| Box::new(body.notes().clone()));
                 let (attempt_count, body_bytes) = (fetch.attempt_count(), body.body_bytes());
                 let http_status = fetch.http_status();
-                let ended =
-                    Ended { trace, link, answered_url, kept, notes, http_status, attempt_count, body_bytes };
+                let (end_proven, was_coded) = (body.end_proven(), body.was_coded());
+                let ended = Ended {
+                    trace,
+                    link,
+                    answered_url,
+                    kept,
+                    notes,
+                    http_status,
+                    attempt_count,
+                    body_bytes,
+                    end_proven,
+                    was_coded,
+                };
                 Ok(Ok((ended, reservation)))
             }
             Err(FetchError::Run(error)) => Err(error),

@@ -117,6 +117,8 @@ impl Surveyor {
             let broken = match taken {
                 Ok(end) => {
                     tally.count_page(report, id, &of_page.counts);
+                    let wholeness = end.as_ref().map(|end| end.wholeness).unwrap_or_default();
+                    tally.count_wholeness(report, wholeness);
                     self.metrics.records_written.add(of_page.survey.record_count);
                     survey.unite(of_page.survey, nesting);
                     survey.check_columns().map_err(|error| too_many_columns(&error))?;

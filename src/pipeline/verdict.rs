@@ -5,7 +5,7 @@ use super::earlier::SavedCounts;
 use crate::config::{ContractConfig, RejectsRaw};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Note;
-use crate::model::{PageBatch, PageFault, PageId, Place};
+use crate::model::{PageBatch, PageFault, PageId, Place, Wholeness};
 use crate::report::{FAILURES_MAX, FailureReport, Report, grouped};
 
 /// Choices for chains that are told apart.
@@ -21,6 +21,8 @@ pub(super) struct Tally {
     failures: Vec<Place>,
     duplicate_key_count: u64,
     overflow_count: u64,
+    /// Pages of which nothing says that they came whole.
+    unknown_end_count: u64,
     records_hint: Option<(PageId, String)>,
     /// What a person should know of the first chain of which there is something.
     note: Option<(PageId, String)>,
@@ -97,6 +99,8 @@ impl Tally {
             values_discarded: report.values_discarded,
             duplicate_keys: self.duplicate_key_count,
             overflows: self.overflow_count,
+            pages_close_delimited: report.pages.close_delimited,
+            pages_of_unknown_end: self.unknown_end_count,
         }
     }
 
@@ -109,6 +113,8 @@ impl Tally {
         report.values_discarded = counts.values_discarded;
         self.duplicate_key_count = counts.duplicate_keys;
         self.overflow_count = counts.overflows;
+        report.pages.close_delimited = counts.pages_close_delimited;
+        self.unknown_end_count = counts.pages_of_unknown_end;
     }
 
     pub(super) fn count_page(&mut self, report: &mut Report, id: PageId, page: &PageCounts) {
@@ -125,6 +131,12 @@ impl Tally {
         if let (None, Some(pointer)) = (&self.records_hint, &page.records_hint) {
             self.records_hint = Some((id, pointer.clone()));
         }
+    }
+
+    /// Counts how it is known that a page came whole.
+    pub(super) fn count_wholeness(&mut self, report: &mut Report, wholeness: Wholeness) {
+        report.pages.close_delimited += u64::from(wholeness != Wholeness::Framed);
+        self.unknown_end_count += u64::from(wholeness == Wholeness::Unknown);
     }
 
     /// Counts the page that is known to follow one.
@@ -193,6 +205,13 @@ impl Tally {
             return broken(format!(
                 "--strict: {} pages failed and {} records were rejected; the rejects file has them",
                 pages.failed, records.rejected
+            ));
+        }
+        if contract.strict && self.unknown_end_count > 0 {
+            return broken(format!(
+                "--strict: {} pages ended only because the connection was closed, and lines may be missing; let the \
+                 server send Content-Length or chunks, or leave --strict out",
+                self.unknown_end_count
             ));
         }
         if contract.rejects_max.is_some_and(|most| most.is_exceeded_by(records.rejected, records.seen)) {

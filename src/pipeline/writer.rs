@@ -125,6 +125,7 @@ impl Writer<'_> {
             match taken {
                 Ok(end) => {
                     tally.count_page(report, id, &intake.counts);
+                    tally.count_wholeness(report, end.wholeness);
                     metrics.records_written.add(intake.counts.row_count());
                     let reject_count = intake.counts.reject_count();
                     intake.commit(sinks.table, sinks.rejects, sinks.output).await?;

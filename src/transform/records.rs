@@ -236,6 +236,8 @@ struct Records<'a> {
     record_hashes: RandomState,
     /// Whether there is nothing but an object without a place of records.
     lacks_records: bool,
+    /// Whether the text that they stand in has an end of its own.
+    is_self_contained: bool,
     /// Index of the record that is next.
     index: u64,
     /// Up to here the bytes outside records are known to be UTF-8.
@@ -278,6 +280,7 @@ impl<'a> Records<'a> {
             digest: RecordsDigest::default(),
             record_hashes: RandomState::with_seeds(1, 2, 3, 4),
             lacks_records: false,
+            is_self_contained: false,
             index: 0,
             utf8_checked_to: start,
         }
@@ -313,6 +316,7 @@ impl<'a> Records<'a> {
 
     /// Takes the records that `walk` leads to, from `start` on.
     fn take_walked(&mut self, start: usize, mut walk: Walk) -> TakenUpTo {
+        self.is_self_contained = !walk.is_of_documents();
         let mut reader = Reader::at(self.bytes, start);
         loop {
             let led = walk.lead(&mut reader, self.end.is_last());
@@ -632,6 +636,7 @@ impl<'a> Records<'a> {
             overflow_count,
             records_hint,
             around: self.lookout.around,
+            is_self_contained: self.is_self_contained,
             records: self.digest,
             digest: None,
         }

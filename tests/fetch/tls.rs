@@ -1,8 +1,9 @@
 //! Who is trusted, and to whom the client's certificate is shown: a real TLS server with certificates made here.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use etl::config::{Header, HttpConfig, RequestConfig, Secret, TlsConfig};
+use etl::config::{Header, HttpConfig, RequestConfig, RetryConfig, Secret, TlsConfig};
 use etl::error::ErrorKind;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::io::AsyncWriteExt as _;
@@ -17,24 +18,24 @@ use crate::bench::*;
 use crate::server::*;
 
 /// An authority of certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
-struct Certified {
+pub(crate) struct Certified {
     pem: String,
     key_pem: String,
-    der: CertificateDer<'static>,
-    key: PrivateKeyDer<'static>,
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn certify(&self, name: &str) -> Certified {
+    pub(crate) fn certify(&self, name: &str) -> Certified {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
@@ -47,7 +48,7 @@ impl Authority {
     }
 
     /// The settings of a client that trusts this authority alone.
-    fn trusted(&self) -> TlsConfig {
+    pub(crate) fn trusted(&self) -> TlsConfig {
         TlsConfig { authorities: Some(self.0.pem().into()), identity: None }
     }
 }
@@ -190,4 +191,52 @@ fn certificates_that_can_not_be_used_are_found_before_any_request() {
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.one_line().contains(needle), "{}", error.one_line());
     }
+}
+
+#[tokio::test]
+async fn fault_of_tls_is_not_tried_again() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let retry = RetryConfig { retry_count: 3, base: Duration::from_millis(1), ..RetryConfig::default() };
+    let config = |tls| HttpConfig {
+        request: RequestConfig { tls, ..RequestConfig::default() },
+        retry: retry.clone(),
+        ..HttpConfig::default()
+    };
+    // An authority that nobody trusts; a certificate that is wanted and not shown; a server that speaks no TLS.
+    let unknown = TlsServer::start(&ours, false, page()).await;
+    let strict = TlsServer::start(&ours, true, page()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = format!("https://{}", listener.local_addr().unwrap());
+    let answering = tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let _ = connection.write_all(&page()).await;
+            // Kept open, so that the answer comes before the end.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    for (origin, tls) in
+        [(&unknown.origin, theirs.trusted()), (&strict.origin, ours.trusted()), (&plain, ours.trusted())]
+    {
+        let fault = Bench::new(&config(tls)).get(origin).await.unwrap_err();
+        assert_eq!(fault.attempt_count, 1, "{origin}: {}", fault.reason);
+    }
+    answering.abort();
+}
+
+#[tokio::test]
+async fn connection_that_ends_in_its_handshake_is_tried_again() {
+    let authority = Authority::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let closing = tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            drop(connection);
+        }
+    });
+    let retry = RetryConfig { retry_count: 2, base: Duration::from_millis(1), ..RetryConfig::default() };
+    let request = RequestConfig { tls: authority.trusted(), ..RequestConfig::default() };
+    let config = HttpConfig { request, retry, ..HttpConfig::default() };
+    let fault = Bench::new(&config).get(&origin).await.unwrap_err();
+    closing.abort();
+    assert_eq!(fault.attempt_count, 3, "{}", fault.reason);
 }

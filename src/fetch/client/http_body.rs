@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::{HttpClient, NetworkError, Response, deepest_cause};
+use super::{HeaderMap, HttpClient, NetworkError, Response, StatusCode, StreamBody, Version, deepest_cause};
 use crate::fetch::limits::Leave;
 use crate::fetch::redirect::Hop;
 use crate::fetch::resume::RESUMED_BYTES_MIN;
@@ -29,9 +31,48 @@ pub(super) struct Rest {
     pub(super) left_count: u32,
 }
 
+/// An answer whose body is being received.
+#[derive(Debug)]
+pub(super) struct Answering {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// Whether the stream of the body says itself where it ends, apart from any length.
+    has_stream_end: bool,
+    body: StreamBody,
+}
+
+impl From<Response> for Answering {
+    fn from(mut response: Response) -> Self {
+        Self {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            has_stream_end: response.version() >= Version::HTTP_2,
+            body: response.into(),
+        }
+    }
+}
+
+impl Answering {
+    /// The next bytes; `None` at the end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>, NetworkError> {
+        while let Some(frame) = self.body.frame().await.transpose()? {
+            if let Ok(bytes) = frame.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the body, of which no more comes, was cut: hyper takes a stream that is reset with NO_ERROR for one that
+    /// has ended, but only END_STREAM says so.
+    fn is_cut(&self) -> bool {
+        self.has_stream_end && !self.body.is_end_stream()
+    }
+}
+
 /// The bytes of a body behind those that came.
 pub(super) struct RestOfBody {
-    pub(super) response: Response,
+    pub(super) response: Answering,
     pub(super) leave: Leave,
     /// Bytes of the whole body.
     pub(super) size: u64,
@@ -40,7 +81,7 @@ pub(super) struct RestOfBody {
 /// The body of an answer, as it was sent.
 #[derive(Debug)]
 pub(in crate::fetch) struct HttpBody {
-    pub(super) response: Response,
+    pub(super) response: Answering,
     /// How to go on, should it break off.
     pub(super) rest: Option<Rest>,
     /// Why nothing more can be had of the response.
@@ -59,11 +100,11 @@ pub(in crate::fetch) struct HttpBody {
 impl HttpBody {
     /// Status and headers of the answer.
     pub(in crate::fetch) fn answer(&self) -> Answer {
-        let headers = self.response.headers().iter().map(|(name, value)| {
+        let headers = self.response.headers.iter().map(|(name, value)| {
             // A value that is no text is shown as far as it is.
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
-        Answer { status: self.response.status().to_string(), headers: headers.collect() }
+        Answer { status: self.response.status.to_string(), headers: headers.collect() }
     }
 
     /// The next bytes; `None` at the end.
@@ -120,10 +161,13 @@ impl HttpBody {
         let received = self.deadline.within(timeout(self.silence_max, self.response.chunk())).await?;
         let bytes = match received {
             Ok(Ok(Some(bytes))) => bytes,
-            Ok(Ok(None)) if self.expected_bytes.is_none_or(|bytes| bytes == self.received_bytes) => {
-                return Ok(None);
-            }
-            Ok(Ok(None)) => return Err(short_fault(self.received_bytes, self.expected_bytes)),
+            Ok(Ok(None)) => match self.expected_bytes {
+                Some(expected) if expected != self.received_bytes => {
+                    return Err(short_fault(self.received_bytes, expected));
+                }
+                None if self.response.is_cut() => return Err(reset_fault(self.received_bytes)),
+                _ => return Ok(None),
+            },
             Ok(Err(error)) => return Err(body_fault(error, self.received_bytes, self.expected_bytes)),
             Err(_) => {
                 if let Some(leave) = &self.leave {
@@ -168,7 +212,12 @@ fn silence_fault(silence_max: Duration, received: u64) -> AttemptFault {
 }
 
 /// The fault of a body whose parts ended well, but before its end.
-fn short_fault(received: u64, expected: Option<u64>) -> AttemptFault {
-    let expected = expected.unwrap_or_default();
+fn short_fault(received: u64, expected: u64) -> AttemptFault {
     AttemptFault::new(format!("the body broke off after {received} of {expected} bytes"), Again::Soon)
+}
+
+/// The fault of a body whose stream was reset, though without an error, before it had ended.
+fn reset_fault(received: u64) -> AttemptFault {
+    let reason = format!("the body broke off after {received} bytes: its stream was reset before its end");
+    AttemptFault::new(reason, Again::Soon)
 }
