@@ -116,6 +116,9 @@ fn talk_of(args: &TalkArgs, json: bool) -> Talk {
 }
 
 fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error> {
+    let mut files_read = requests::files_read(&args.http);
+    files_read.extend(args.fields.hash_key.clone().map(|path| ("--hash-key", path)));
+    files_read.extend(args.schema.schema.clone().map(|path| ("--schema", path)));
     let RejectsArgs { strict, max_rejects, min_records, rejects_raw, .. } = args.rejects;
     let output = output_of(&args.output, args.rejects.rejects, args.input.as_of, args.resources.memory)?;
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
@@ -143,6 +146,7 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
         output: OutputConfig { keep_raw: args.keep_raw, ..output },
         resources: resources_of(&args.resources),
         state: state_of(args.state),
+        files_read,
     })
 }
 
@@ -153,6 +157,8 @@ fn retry_of(args: RetryArgs) -> Result<Config, Error> {
             "--records: the records of a rejects file stand alone, whatever pages they came from; leave it out",
         ));
     }
+    let hash_key = args.fields.hash_key.clone().map(|path| ("--hash-key", path));
+    let schema = args.schema.schema.clone().map(|path| ("--schema", path));
     let RejectsArgs { strict, max_rejects, min_records, rejects_raw, .. } = args.rejects;
     let output = output_of(&args.output, args.rejects.rejects, None, args.resources.memory)?;
     let mut transform = transform_of(args.parsing, args.fields, args.features, args.resources.memory)?;
@@ -171,6 +177,7 @@ fn retry_of(args: RetryArgs) -> Result<Config, Error> {
         output,
         resources: resources_of(&args.resources),
         state: StateConfig::default(),
+        files_read: hash_key.into_iter().chain(schema).collect(),
     })
 }
 

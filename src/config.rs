@@ -48,6 +48,8 @@ pub struct Config {
     pub resources: ResourceConfig,
     /// What is kept of a run that is stopped.
     pub state: StateConfig,
+    /// Files that were read to set this up, with the options that name them: no output may be one of them.
+    pub files_read: Vec<(&'static str, PathBuf)>,
 }
 
 impl Config {

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Interrupted,
     /// SIGTERM stopped the run.
     Terminated,
+    /// The terminal went away (SIGHUP).
+    HungUp,
 }
 
 impl ErrorKind {
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::Locked => 75,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::HungUp => 129,
         }
     }
 }

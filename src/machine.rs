@@ -15,6 +15,15 @@ pub(crate) fn peak_rss_bytes() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Whether whoever started this process has it ignore SIGHUP.
+pub(crate) fn ignores_hangup() -> bool {
+    // The first of the signals.
+    const HANGUP: u64 = 1;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & HANGUP != 0)
+}
+
 /// A line of warning, if the control group allows less memory than a run with this ceiling may take.
 pub(crate) fn memory_warning(memory_bytes: u64) -> Option<String> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;

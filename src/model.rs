@@ -37,6 +37,9 @@ pub const FAILED_PAGE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// of the good ones. So many bytes, and the size, tell pages apart.
 pub const FAILED_PAGE_HASHED_BYTES_MAX: u64 = 64 << 20;
 
+/// What marks an SQLite database as a ledger of etl: "etlL".
+pub const LEDGER_APPLICATION_ID: i32 = 0x6574_6C4C;
+
 /// Names a page: where its rows stand, and where a person finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PageId {

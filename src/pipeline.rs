@@ -41,7 +41,7 @@ use crate::report::{
     StageTimes, Status, grouped,
 };
 use crate::schema::{NESTED_LEVELS_MAX, Nesting, type_name};
-use crate::sink::{KeptRun, LocalOutput, RawIndex, index_of};
+use crate::sink::{KeptRun, LocalOutput, Places, RawIndex, index_of};
 use crate::write::{Footer, RejectsWriter, Sequence, TableStats, TableWriter, Written, WrittenOrder};
 
 use asker::Asker;
@@ -153,12 +153,6 @@ impl Pipeline {
         let list = open_list(&self.config.input, report).await?;
         let (list_digest, key_digest) = (list.digest().to_owned(), list.key_digest().to_owned());
         let output = locked.insert(self.lock_output().await?);
-        let InputConfig { urls_file, replay, rejected, .. } = &self.config.input;
-        let raw_folder = replay.as_ref().or(self.config.output.keep_raw.as_ref());
-        let read = urls_file.iter().chain(rejected).cloned();
-        for input in read.chain(raw_folder.map(|folder| index_of(folder))) {
-            output.check_is_not_output(&input)?;
-        }
         let (mut earlier, mut retried) = (None, None);
         if self.can_be_resumed() {
             let opened = Saving::open(&self.config, output, report, (&list_digest, &key_digest))?;
@@ -176,7 +170,8 @@ impl Pipeline {
         let (thread_count, memory_bytes) = (resources.thread_count, self.config.page_memory_bytes());
         let line =
             Line::new(http, transform, thread_count, memory_bytes, Arc::clone(&self.metrics), spools.clone());
-        let line = Arc::new(line?.keeping(keeper).remembering(remembers));
+        let line = line?.keeping(keeper).remembering(remembers).sparing(output.written_files());
+        let line = Arc::new(line);
         let mut table = TableWriter::new(
             line.pool.clone(),
             Arc::clone(&self.metrics),
@@ -269,7 +264,8 @@ impl Pipeline {
                 Ok(())
             }
             // The output can't be trusted with one more file.
-            Err(error) if error.kind() == ErrorKind::Storage => Err(error),
+            // Nor, where a page is one of the files that would be replaced, may anything be.
+            Err(error) if matches!(error.kind(), ErrorKind::Storage | ErrorKind::Usage) => Err(error),
             Err(error) => {
                 // The first error is the one to report.
                 if let Err(second) = publish_rejects(rejects, sequence.as_ref(), report, output) {
@@ -282,6 +278,7 @@ impl Pipeline {
 
     /// Locks the output, as soon as no other run holds it, or none does for as long as that is waited for.
     async fn lock_output(&self) -> Result<LocalOutput> {
+        self.check_places()?;
         let end = self.config.state.lock_wait.map(|wait| Instant::now() + wait);
         loop {
             match LocalOutput::lock(&self.config.output.out, self.config.output.rejects.as_deref()) {
@@ -293,6 +290,27 @@ impl Pipeline {
                 locked => return locked,
             }
         }
+    }
+
+    /// Refuses files that are read and written, and outputs in folders that are swept, before anything is touched.
+    fn check_places(&self) -> Result<()> {
+        let Config { input, output, state, .. } = &self.config;
+        let index = input.replay.as_deref().map(index_of);
+        let named = [
+            ("--urls", input.urls_file.as_deref().filter(|file| *file != Path::new("-"))),
+            ("the rejects file", input.rejected.as_deref()),
+            ("--replay", index.as_deref()),
+        ];
+        let named = named.into_iter().filter_map(|(option, path)| Some((option, path?)));
+        let read = self.config.files_read.iter().map(|(option, path)| (*option, path.as_path()));
+        let folders = [("--state", state.folder.as_deref()), ("--keep-raw", output.keep_raw.as_deref())];
+        let places = Places {
+            out: &output.out,
+            rejects: output.rejects.as_deref(),
+            folders: folders.into_iter().filter_map(|(option, path)| Some((option, path?))).collect(),
+            reads: named.chain(read).collect(),
+        };
+        places.check()
     }
 
     /// Whether another run can go on with this one: what was kept of bodies is known to this process alone.

@@ -69,18 +69,21 @@ pub(crate) fn watched<F: Future>(
     ended
 }
 
-/// The first SIGINT or SIGTERM stops the run in order; the second one ends the process at once, and
-/// the next run sweeps what is left.
+/// The first SIGINT, SIGTERM or SIGHUP stops the run in order; the second one ends the process at once, and
+/// the next run sweeps what is left. A SIGHUP that is ignored, as `nohup` has it, stays so.
 fn listen_for_signals(stop: watch::Sender<Option<ErrorKind>>) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let hears_hangup = !machine::ignores_hangup();
+    let mut hangup = hears_hangup.then(|| signal(SignalKind::hangup())).transpose()?;
     tokio::spawn(async move {
         loop {
-            // Both arms only wait; a signal that loses the race is received in the next round.
+            // All arms only wait; a signal that loses the race is received in the next round.
             let kind = tokio::select! {
                 biased;
                 _ = interrupt.recv() => ErrorKind::Interrupted,
                 _ = terminate.recv() => ErrorKind::Terminated,
+                Some(_) = async { hangup.as_mut()?.recv().await } => ErrorKind::HungUp,
             };
             if stop.send_replace(Some(kind)).is_some() {
                 std::process::exit(kind.exit_code().into());

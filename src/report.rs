@@ -335,7 +335,9 @@ impl Report {
     pub fn fail(&mut self, error: &Error) {
         self.exit_code = error.kind().exit_code();
         self.status = match error.kind() {
-            ErrorKind::Interrupted | ErrorKind::Terminated | ErrorKind::Unfinished => Status::Interrupted,
+            ErrorKind::Interrupted | ErrorKind::Terminated | ErrorKind::HungUp | ErrorKind::Unfinished => {
+                Status::Interrupted
+            }
             _ => Status::Failed,
         };
         self.error = Some(error.one_line());

@@ -42,6 +42,8 @@ mod paginate;
 mod paginate_auto;
 #[path = "cli/paginate_end.rs"]
 mod paginate_end;
+#[path = "cli/places.rs"]
+mod places;
 #[path = "cli/probe.rs"]
 mod probe;
 #[path = "cli/projection.rs"]

@@ -47,7 +47,7 @@ pub(crate) enum ProgressWhen {
                   3 published, but pages failed or records were rejected; 4 contract broken (--strict, --max-*, \
                   --min-records, a computed column whose name the records use, over 5,000 columns or 32,767 row groups, \
                   records without any field, a record that a frozen --schema does not hold), nothing published; 5 every page failed and no server answered; 6 output or \
-                  storage failed; 75 another run holds the lock; 130/143 interrupted."
+                  storage failed; 75 another run holds the lock; 129/130/143 stopped by SIGHUP, SIGINT, SIGTERM."
 )]
 pub(super) struct Args {
     #[command(subcommand)]

@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
@@ -231,6 +231,22 @@ fn text_of(option: &str, path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|_| {
         Error::usage(format!("{option}: expected UTF-8 in {}, got bytes that are not", path.display()))
     })
+}
+
+/// The files that these options name, each with its option.
+pub(super) fn files_read(args: &HttpArgs) -> Vec<(&'static str, PathBuf)> {
+    let of_file = |given: &str| given.strip_prefix('@').map(PathBuf::from);
+    let headers = args.header.iter().filter_map(|given| of_file(given)).map(|path| ("-H/--header", path));
+    let named = [
+        ("--body", args.body.as_deref().and_then(of_file)),
+        ("--bearer-file", args.bearer_file.clone()),
+        ("--netrc-file", args.netrc_file.clone()),
+        ("--oauth2", args.oauth2.clone()),
+        ("--cacert", args.cacert.clone()),
+        ("--cert", args.cert.clone()),
+        ("--key", args.key.clone()),
+    ];
+    headers.chain(named.into_iter().filter_map(|(option, path)| Some((option, path?)))).collect()
 }
 
 fn read(option: &str, path: &Path, bytes_max: u64) -> Result<(Vec<u8>, Metadata), Error> {

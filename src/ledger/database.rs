@@ -242,7 +242,8 @@ pub(super) fn companion(path: &Path, suffix: &str) -> PathBuf {
 fn connect(path: &Path, wait: Duration) -> Result<Connection> {
     // SQLite takes a path that begins with `file:` for a URI.
     let absolute = std::path::absolute(path).map_err(|error| Error::storage("open", path, error))?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(absolute, flags)
         .and_then(|connection| connection.busy_timeout(wait).map(|()| connection));
     connection.map_err(|error| fault(path, "open", error))

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::database::{Database, companion};
 use crate::error::{Error, Result};
+use crate::model::LEDGER_APPLICATION_ID;
 
 /// Stands in the header of the file (`etlL`), so that another program's database is told from a ledger.
-pub(super) const APPLICATION_ID: i64 = 0x6574_6C4C;
+pub(super) const APPLICATION_ID: i64 = LEDGER_APPLICATION_ID as i64;
 /// Goes up whenever a table changes, or what callers keep in one.
 pub(super) const VERSION: i64 = 2;
 

@@ -19,8 +19,8 @@ use crate::fetch::{
     AttemptFault, BACKLOG_BESIDE_BYTES, BacklogRoom, Body, FetchError, Fetcher, PageFetch, RawKeeper,
 };
 use crate::metrics::Metrics;
-use crate::model::{AnswerNotes, KeptPage, PageFault, PageRequest, Received, RunningTrace};
-use crate::sink::Spools;
+use crate::model::{AnswerNotes, KeptPage, Location, PageFault, PageRequest, Received, RunningTrace};
+use crate::sink::{Spools, WrittenFiles};
 use crate::transform::{Chunk, ChunkFault, Cutter, Decoded, Filter, decode_within};
 
 /// Room for the first bytes of a page whose size is not known.
@@ -98,6 +98,8 @@ pub(super) struct Line {
     /// That of the configuration. Compiling it takes longer than decoding a small page.
     filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
+    /// Files that a page may not be.
+    written: WrittenFiles,
     /// Pages in the line: asked for and not written yet.
     ahead_count: AtomicU64,
     /// Those of them that have an answer.
@@ -158,6 +160,7 @@ impl Line {
             filter: filter.map(Arc::new),
             pool,
             metrics,
+            written: WrittenFiles::default(),
             ahead_count: AtomicU64::new(0),
             inside_count: Arc::default(),
             put_off_count: AtomicU64::new(0),
@@ -175,6 +178,11 @@ impl Line {
     /// The same line, which keeps bodies as they come.
     pub(super) fn keeping(self, raw: Option<RawKeeper>) -> Self {
         Self { fetcher: self.fetcher.keeping(raw), ..self }
+    }
+
+    /// The same line, which reads no page from these files.
+    pub(super) fn sparing(self, written: WrittenFiles) -> Self {
+        Self { written, ..self }
     }
 
     /// The same line, which remembers what answers say.
@@ -321,6 +329,9 @@ impl Line {
         ticket: Arc<Ticket>,
         steps: mpsc::Sender<Step>,
     ) -> Result<()> {
+        if let Location::File(path) = &request.location {
+            self.written.check_is_none(&format!("the page of {}:", request.id), path)?;
+        }
         let mut fetch = self.fetcher.begin(&request, Arc::clone(&ticket.waiting));
         let mut is_again = false;
         let last_step = loop {

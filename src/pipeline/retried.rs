@@ -74,7 +74,7 @@ fn check_output(runs: &[RunRow], run: &RunRow, output: &LocalOutput) -> Result<(
             end.and_then(|end| serde_json::from_str(&end.summary_json).ok()).unwrap_or_default();
         let is_retry = summary.retry.is_some();
         if let (false, Some(path)) =
-            (is_retry, summary.outputs.iter().find(|path| output.replaces(path.as_ref())))
+            (is_retry, summary.outputs.iter().find(|path| output.written_files().have(path.as_ref())))
         {
             let id = &run.start.run_id;
             return Err(Error::usage(format!(

@@ -83,6 +83,7 @@ impl Saving {
             is_there.then_some(()).ok_or_else(nothing_to_retry)?;
         }
         let folder = StateFolder::open(output, state.folder.as_deref())?;
+        folder.check_is_ours()?;
         let unnamed = state.folder.is_some().then(|| StateFolder::open(output, None)).transpose()?;
         let start = RunStart {
             run_id: report.run_id.clone(),

@@ -7,11 +7,13 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::places::WrittenFiles;
+use super::system::NO_FOLLOW;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Words behind the hidden prefix of a target: what may be swept.
@@ -23,6 +25,9 @@ const SPOOL: &str = "spool-";
 
 /// Most bytes of a file's name on the file systems of Linux.
 const NAME_BYTES_MAX: usize = 255;
+/// Bits of a mode that a file keeps: who may read, write and run it.
+const MODE_BITS: u32 = 0o777;
+const GROUP_BITS: u32 = 0o070;
 /// Symbolic links that are followed from `--out`; more is a cycle.
 const LINKS_MAX: usize = 40;
 /// Times that the lock file is opened anew because another run took it away in between.
@@ -114,23 +119,9 @@ impl LocalOutput {
         Ok(output)
     }
 
-    /// Refuses to go on when a file that is read is one that will be replaced or removed.
-    ///
-    /// # Errors
-    /// It is one of both ([`ErrorKind::Usage`]).
-    pub fn check_is_not_output(&self, input: &Path) -> Result<()> {
-        if self.replaces(input) {
-            return Err(Error::usage(format!(
-                "{} is read and would be replaced; give --out or --rejects another name",
-                input.display()
-            )));
-        }
-        Ok(())
-    }
-
-    /// Whether this is a file that will be replaced or removed.
-    pub fn replaces(&self, path: &Path) -> bool {
-        fs::canonicalize(path).is_ok_and(|found| found == self.target || found == self.rejects)
+    /// The files that will be replaced or removed.
+    pub fn written_files(&self) -> WrittenFiles {
+        WrittenFiles::new(&[&self.target, &self.rejects])
     }
 
     /// Where bytes that do not fit the memory are put.
@@ -183,6 +174,7 @@ impl LocalOutput {
     /// # Errors
     /// The rename or the sync of the folder failed.
     pub fn publish_part(&self, part: &Path) -> Result<()> {
+        take_after(part, &self.target).map_err(|error| Error::storage("set the mode of", part, error))?;
         replace(part, &self.target)
     }
 
@@ -214,12 +206,12 @@ impl LocalOutput {
             let numbered = [PART, SPOOL].iter().find_map(|kind| word.strip_prefix(kind.as_bytes()));
             let number = numbered.unwrap_or_default();
             if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
-                remove(&entry.path())?;
+                remove_ours(&entry.path())?;
             }
         }
-        remove(&hidden(&self.target, PROBE))?;
-        remove(&hidden(&self.rejects, PROBE))?;
-        remove(&hidden(&self.rejects, REJECTS))
+        remove_ours(&hidden(&self.target, PROBE))?;
+        remove_ours(&hidden(&self.rejects, PROBE))?;
+        remove_ours(&hidden(&self.rejects, REJECTS))
     }
 }
 
@@ -239,10 +231,14 @@ impl Lock {
     pub(super) fn acquire(target: &Path, option: &str) -> Result<Self> {
         let path = hidden(target, LOCK);
         for _ in 0..LOCK_ATTEMPTS_MAX {
+            if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+                return Err(not_ours(&path));
+            }
             let file = OpenOptions::new()
                 .create(true)
                 .truncate(false)
                 .write(true)
+                .custom_flags(NO_FOLLOW)
                 .open(&path)
                 .map_err(|error| not_writable(&path, option).because(error))?;
             match file.try_lock() {
@@ -278,7 +274,7 @@ impl Drop for Lock {
 }
 
 /// The file that `path` names, symbolic links followed, even when it does not exist yet.
-fn resolve(option: &str, path: &Path) -> Result<PathBuf> {
+pub(super) fn resolve(option: &str, path: &Path) -> Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..LINKS_MAX {
         match fs::read_link(&path) {
@@ -361,16 +357,42 @@ fn check_names(target: &Path, rejects: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Creates a file where nothing stands, not even a link.
 pub(super) fn open_scratch(path: &Path, mode: u32) -> Result<Scratch> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .read(true)
-        .write(true)
-        .mode(mode)
-        .open(path)
-        .map_err(|error| Error::storage("create", path, error))?;
-    Ok(Scratch { path: path.to_path_buf(), file })
+    match OpenOptions::new().create_new(true).read(true).write(true).mode(mode).open(path) {
+        Ok(file) => Ok(Scratch { path: path.to_path_buf(), file }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(not_ours(path)),
+        Err(error) => Err(Error::storage("create", path, error)),
+    }
+}
+
+/// The fault of finding something under a name that only we make.
+pub(super) fn not_ours(path: &Path) -> Error {
+    let path = path.display();
+    Error::new(
+        ErrorKind::Storage,
+        format!(
+            "{path}: expected no file but one of etl's own, got something else; move it away and run again"
+        ),
+    )
+}
+
+/// Gives a file that is about to replace another one its mode and, where that is permitted, its owner.
+fn take_after(new: &Path, old: &Path) -> io::Result<()> {
+    let Ok(old) = fs::metadata(old) else { return Ok(()) };
+    let file = File::open(new)?;
+    let ours = file.metadata()?;
+    let mut mode = old.mode() & MODE_BITS;
+    if ours.uid() != old.uid() {
+        // Only root may give files away.
+        drop(fchown(&file, Some(old.uid()), None));
+    }
+    if ours.gid() != old.gid() && fchown(&file, None, Some(old.gid())).is_err() {
+        // What the one group may do is not for another.
+        mode &= !GROUP_BITS;
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.sync_all()
 }
 
 fn replace(from: &Path, to: &Path) -> Result<()> {
@@ -382,6 +404,14 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::storage("remove", path, error)),
         _ => Ok(()),
+    }
+}
+
+/// Removes a file under a name that only we make. Anything but a file was put there by somebody else.
+pub(super) fn remove_ours(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => Err(not_ours(path)),
+        _ => remove(path),
     }
 }
 
@@ -407,7 +437,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn hidden(target: &Path, word: &str) -> PathBuf {
+pub(super) fn hidden(target: &Path, word: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
     name.push(".etl-");
@@ -415,7 +445,7 @@ fn hidden(target: &Path, word: &str) -> PathBuf {
     target.with_file_name(name)
 }
 
-fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(target: &Path, suffix: &str) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(suffix);
     target.with_file_name(name)
@@ -511,8 +541,9 @@ mod tests {
         let list = folder.path().join("urls.txt");
         fs::write(&list, "a.json").unwrap();
         let output = LocalOutput::lock(&folder.path().join("out.parquet"), Some(&list)).unwrap();
-        assert_eq!(output.check_is_not_output(&list).unwrap_err().kind(), ErrorKind::Usage);
-        assert!(output.check_is_not_output(&folder.path().join("other.txt")).is_ok());
+        let written = output.written_files();
+        assert_eq!(written.check_is_none("--urls", &list).unwrap_err().kind(), ErrorKind::Usage);
+        assert!(written.check_is_none("--urls", &folder.path().join("other.txt")).is_ok());
     }
 
     #[test]

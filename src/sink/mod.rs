@@ -2,11 +2,14 @@
 //! done.
 
 mod local;
+mod marker;
+mod places;
 mod raw;
 mod state;
-mod writeback;
+mod system;
 
 pub use local::{LocalOutput, Scratch, Spool, Spools, sync_folder_of};
+pub use places::{Places, WrittenFiles};
 pub use raw::{KeptPages, KeptRun, RawIndex, RawObject, RawObjects, StoredBody, index_of};
 pub use state::{StateFolder, name_of};
-pub use writeback::Writeback;
+pub use system::Writeback;

@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::local::{Lock, remove};
+use super::local::{Lock, remove_ours};
+use super::marker::Marker;
 use crate::digest::RunningDigest;
 use crate::error::{Error, Result};
 
@@ -25,7 +26,17 @@ pub use index::{KeptPages, KeptRun, RawIndex};
 const INDEX: &str = "index.ndjson";
 const OBJECTS: &str = "objects";
 /// What the names of half-written objects begin with: these may be swept.
-const INCOMING: &str = "incoming-";
+const INCOMING: &str = ".etl-incoming-";
+/// What says that a folder is one of these.
+const MARKER: Marker = Marker {
+    option: "--keep-raw",
+    is_there: index::is_begun,
+    comes_before: |path| {
+        let name = path.file_name().unwrap_or_default();
+        let is_empty = || fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0);
+        name == ".index.ndjson.etl-lock" || name == OBJECTS || name == INDEX && is_empty()
+    },
+};
 /// Bytes that wait in memory for the disk, of each body.
 const BUFFER_BYTES: usize = 128 << 10;
 /// Bytes of the name that are the name of the folder that an object stands in.
@@ -64,7 +75,7 @@ struct IncomingPath(PathBuf);
 /// Locks the folder, which is made if it is not there, and sweeps what a killed run left half-written.
 fn lock(folder: &Path) -> Result<Lock> {
     match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => {}
+        Ok(found) if found.is_dir() => MARKER.check(folder)?,
         Ok(_) => {
             let folder = folder.display();
             return Err(Error::usage(format!("--keep-raw {folder}: expected a folder, got a file")));
@@ -186,7 +197,7 @@ fn sweep(folder: &Path) -> Result<()> {
         let number = name.as_encoded_bytes().strip_prefix(INCOMING.as_bytes()).unwrap_or_default();
         if !number.is_empty() && number.iter().all(u8::is_ascii_digit) {
             // A page that is given up removes its own.
-            remove(&entry.path())?;
+            remove_ours(&entry.path())?;
         }
     }
     Ok(())
@@ -238,11 +249,12 @@ mod tests {
         drop(incoming);
         drop(first);
         assert_eq!(names(&path), [OBJECTS]);
-        for name in ["incoming-7", "incoming-", "incoming-mine"] {
+        drop(RawIndex::begin(&path, "run", "2026-01-01T00:00:00Z", "list").unwrap());
+        for name in [".etl-incoming-7", "incoming-7", "incoming-mine"] {
             fs::write(path.join(name), "x").unwrap();
         }
         drop(lock(&path).unwrap());
-        assert_eq!(names(&path), ["incoming-", "incoming-mine", OBJECTS]);
+        assert_eq!(names(&path), ["incoming-7", "incoming-mine", INDEX, OBJECTS]);
     }
 
     #[test]

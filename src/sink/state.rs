@@ -5,22 +5,44 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind as IoErrorKind;
+use std::io::{self, ErrorKind as IoErrorKind, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::local::{LocalOutput, Lock, Scratch, folder_of, open_scratch, remove, sync};
+use super::local::{LocalOutput, Lock, Scratch, folder_of, not_ours, open_scratch, remove, sync};
+use super::marker::{Marker, is_file};
 use crate::error::{Error, Result};
+use crate::model::LEDGER_APPLICATION_ID;
 
 /// Beginnings of the names of files that parts of the output, and of the rejects, are kept under.
-const PART: &str = "part-";
-const REJECTS: &str = "rejects-";
+const PART: &str = "etl-part-";
+const REJECTS: &str = "etl-rejects-";
+
+/// What says that a folder is one of these.
+const MARKER: Marker = Marker {
+    option: "--state",
+    is_there: |folder| is_file(&folder.join(MARKER_NAME)) || has_ledger(folder),
+    // Versions that left no mark made the ledger first, under another name.
+    comes_before: |path| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name == LOCK_NAME || name.starts_with("ledger.sqlite.new")
+    },
+};
+const MARKER_NAME: &str = ".etl-state";
+/// What the lock of a named folder stands beside, and its name.
+const LOCKED: &str = "run";
+const LOCK_NAME: &str = ".run.etl-lock";
+/// Where an SQLite database says what it is, and whose.
+const SQLITE_BEGIN: &[u8] = b"SQLite format 3\0";
+const APPLICATION_ID_PLACE: usize = 68;
 
 /// The folder of one output.
 #[derive(Debug)]
 pub struct StateFolder {
     path: PathBuf,
     is_named: bool,
+    /// Whether something stands there that is not ours.
+    is_foreign: bool,
     file_count: u64,
     /// Of a named folder, which runs on different outputs might share.
     _lock: Option<Lock>,
@@ -30,15 +52,43 @@ impl StateFolder {
     /// The folder at `named`, which is made if it is not there, or the one of this output.
     ///
     /// # Errors
-    /// It is no folder, can't be made, or another run works in it ([`Locked`](crate::error::ErrorKind::Locked)).
+    /// It is no folder, can't be made, is somebody else's, or another run works in it
+    /// ([`Locked`](crate::error::ErrorKind::Locked)).
     pub fn open(output: &LocalOutput, named: Option<&Path>) -> Result<Self> {
         let Some(path) = named else {
             let path = output.state();
-            return Ok(Self { path, is_named: false, file_count: 0, _lock: None });
+            let is_foreign = match fs::symlink_metadata(&path) {
+                Ok(found) => !found.is_dir() || !MARKER.is_of(&path)?,
+                Err(_) => false,
+            };
+            return Ok(Self { path, is_named: false, is_foreign, file_count: 0, _lock: None });
         };
+        if path.is_dir() {
+            MARKER.check(path)?;
+        }
         make(path)?;
-        let lock = Lock::acquire(&path.join("run"), "--state")?;
-        Ok(Self { path: path.to_owned(), is_named: true, file_count: 0, _lock: Some(lock) })
+        let lock = Lock::acquire(&path.join(LOCKED), "--state")?;
+        mark(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            is_named: true,
+            is_foreign: false,
+            file_count: 0,
+            _lock: Some(lock),
+        })
+    }
+
+    /// # Errors
+    /// What stands there is not ours ([`Usage`](crate::error::ErrorKind::Usage)).
+    pub fn check_is_ours(&self) -> Result<()> {
+        if !self.is_foreign {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "{}: expected nothing or a folder that etl has made, for what this run does on its way; move it away, or name \
+             another folder with --state",
+            self.path.display()
+        )))
     }
 
     /// Where it stands.
@@ -51,9 +101,9 @@ impl StateFolder {
         self.is_named
     }
 
-    /// Whether it is there.
+    /// Whether it is there, and ours.
     pub fn is_there(&self) -> bool {
-        self.path.is_dir()
+        !self.is_foreign && self.path.is_dir()
     }
 
     /// Makes it, if it is not there, synced.
@@ -61,7 +111,8 @@ impl StateFolder {
     /// # Errors
     /// It can't be made.
     pub fn make(&self) -> Result<()> {
-        make(&self.path)
+        make(&self.path)?;
+        mark(&self.path)
     }
 
     /// Where the file with this name stands, or stood: no other one will have it.
@@ -145,6 +196,7 @@ impl StateFolder {
         if self.is_named {
             return Ok(());
         }
+        remove(&self.path.join(MARKER_NAME))?;
         match fs::remove_dir(&self.path) {
             // What is not ours stays.
             Err(error) if error.kind() == IoErrorKind::DirectoryNotEmpty => {
@@ -161,8 +213,9 @@ impl StateFolder {
     fn keep(&mut self, file: &Path, kind: &str) -> Result<PathBuf> {
         let kept = self.next(kind);
         if !move_file(file, &kept)? {
-            let copied = fs::copy(file, &kept).and_then(|_| File::open(&kept)?.sync_all());
-            copied.map_err(|error| Error::storage("copy", &kept, error))?;
+            let mut copy = open_scratch(&kept, 0o600)?.file;
+            let copied = File::open(file).and_then(|mut file| io::copy(&mut file, &mut copy));
+            copied.and_then(|_| copy.sync_all()).map_err(|error| Error::storage("copy", &kept, error))?;
             remove(file)?;
         }
         Ok(kept)
@@ -188,7 +241,28 @@ impl StateFolder {
 /// The number in the name of a file that parts of the output, or of the rejects, are kept under.
 fn number_of(name: &str) -> Option<u64> {
     let number = [PART, REJECTS].iter().find_map(|kind| name.strip_prefix(kind));
-    number.and_then(|number| number.parse().ok())
+    number
+        .filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|number| number.parse().ok())
+}
+
+/// Leaves the mark in a folder that was found to be ours.
+fn mark(folder: &Path) -> Result<()> {
+    let path = folder.join(MARKER_NAME);
+    if is_file(&path) { Ok(()) } else { open_scratch(&path, 0o600).map(drop) }
+}
+
+/// Whether a version that left no marker has worked in the folder.
+fn has_ledger(folder: &Path) -> bool {
+    let path = folder.join("ledger.sqlite");
+    if !is_file(&path) {
+        return false;
+    }
+    let mut begin = [0; APPLICATION_ID_PLACE + size_of::<i32>()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    read.is_ok()
+        && begin.starts_with(SQLITE_BEGIN)
+        && begin[APPLICATION_ID_PLACE..] == LEDGER_APPLICATION_ID.to_be_bytes()
 }
 
 /// The name of a file in its folder.
@@ -201,6 +275,9 @@ pub fn name_of(path: &Path) -> String {
 
 /// Returns whether it could be: there is no moving to another device.
 fn move_file(from: &Path, to: &Path) -> Result<bool> {
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(not_ours(to));
+    }
     match fs::rename(from, to) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == IoErrorKind::CrossesDevices => Ok(false),

@@ -229,7 +229,9 @@ fn damage_is_named_and_nothing_is_published() {
         let entries = fs::read_dir(output.path(STATE)).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
     };
-    for (name, is_cut) in [("part-", false), ("part-", true), ("rejects-", false), ("ledger.sqlite", false)] {
+    for (name, is_cut) in
+        [("etl-part-", false), ("etl-part-", true), ("etl-rejects-", false), ("ledger.sqlite", false)]
+    {
         let output = stopped(&scene);
         let is_it = |path: &PathBuf| {
             let found = path.file_name().unwrap().to_str().unwrap();

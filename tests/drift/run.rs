@@ -118,6 +118,7 @@ fn config(plan: &Plan, run: &Run, declared: Option<Declared<'_>>, folder: &Path)
             row_group: cuts.row_group,
         },
         resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
+        files_read: Vec::new(),
         state: StateConfig::default(),
     }
 }

@@ -103,5 +103,6 @@ fn config(plan: &Plan, machine: &Machine, list: &Path, output: &Path) -> Config 
         },
         resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
         state: StateConfig::default(),
+        files_read: Vec::new(),
     }
 }

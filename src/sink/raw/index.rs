@@ -15,6 +15,8 @@ use crate::calendar::now_rfc3339;
 use crate::error::{Error, Result};
 use crate::model::{KeptBody, KeptPage, Place};
 use crate::sink::local::{Lock, sync};
+use crate::sink::marker::is_file;
+use crate::sink::system::NO_FOLLOW;
 
 /// Longest line: a URL of 64 KiB, where it led, and headers, of which an HTTP client takes some 400 KiB.
 const LINE_BYTES_MAX: u64 = 2 << 20;
@@ -43,6 +45,17 @@ enum Line {
     End { run_id: String, ended_at: String, pages_listed: u64, pages_failed: u64, pages_duplicate: u64 },
 }
 
+/// Whether the folder has an index that a run has begun.
+pub(super) fn is_begun(folder: &Path) -> bool {
+    let path = index_of(folder);
+    if !is_file(&path) {
+        return false;
+    }
+    let mut first = String::new();
+    let read = File::open(path).map(|file| BufReader::new(file.take(LINE_BYTES_MAX)).read_line(&mut first));
+    matches!(read, Ok(Ok(_))) && matches!(serde_json::from_str(&first), Ok(Line::Begin { .. }))
+}
+
 /// Writes what a run keeps into a folder that it holds the lock of.
 #[derive(Debug)]
 pub struct RawIndex {
@@ -69,7 +82,13 @@ impl RawIndex {
     pub fn begin(folder: &Path, run_id: &str, started_at: &str, list_sha256: &str) -> Result<Self> {
         let lock = lock(folder)?;
         let path = index_of(folder);
-        let opened = File::options().create(true).append(true).read(true).mode(0o600).open(&path);
+        let opened = File::options()
+            .create(true)
+            .append(true)
+            .read(true)
+            .mode(0o600)
+            .custom_flags(NO_FOLLOW)
+            .open(&path);
         let file = opened.map_err(|error| Error::storage("open", &path, error))?;
         let run_id = run_id.to_owned();
         let mut index = Self {

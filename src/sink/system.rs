@@ -1,8 +1,12 @@
-//! Has the system write a file to its disk while more is written to it, so that the sync at the end is short.
+//! What the standard library has no call for: opening without following links, and having a file written to its disk
+//! while more is written to it, so that the sync at the end is short.
 //!
-//! Nothing is promised by it: whether the bytes are safe is for the sync to say, which hears of every fault.
+//! Nothing is promised by the latter: whether the bytes are safe is for the sync to say, which hears of every fault.
 
 use std::fs::File;
+
+/// The flag with which a link is not opened.
+pub(super) const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Bytes after which the system is asked to begin: some tenths of a second of a disk.
 const STEP_BYTES: u64 = 32 << 20;
