@@ -133,6 +133,8 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
     if args.state.state.is_some() && (args.keep_raw.is_some() || args.input.replay.is_some()) {
         return Err(Error::usage("--state keeps no run with --keep-raw or --replay: leave it out, or those"));
     }
+    let resources = resources_of(&args.resources);
+    warnings.extend(crate::machine::open_files_warning(http.concurrency, &resources));
     Ok(Config {
         transform,
         input: input_of(args.input, &args.http)?,
@@ -144,7 +146,7 @@ fn config_of(args: RunArgs, warnings: &mut Vec<String>) -> Result<Config, Error>
             records_min: min_records,
         },
         output: OutputConfig { keep_raw: args.keep_raw, ..output },
-        resources: resources_of(&args.resources),
+        resources,
         state: state_of(args.state),
         files_read,
     })
@@ -311,7 +313,11 @@ fn http_of(args: &HttpArgs, input: &InputArgs, warnings: &mut Vec<String>) -> Re
 
 fn resources_of(args: &ResourceArgs) -> ResourceConfig {
     let cpu_count = || std::thread::available_parallelism().map_or(1, usize::from);
-    ResourceConfig { memory_bytes: args.memory, thread_count: args.threads.unwrap_or_else(cpu_count) }
+    ResourceConfig {
+        memory_bytes: args.memory,
+        thread_count: args.threads.unwrap_or_else(cpu_count),
+        open_files_max: crate::machine::open_files_max(),
+    }
 }
 
 fn transform_of(

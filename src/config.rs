@@ -538,6 +538,8 @@ pub struct ResourceConfig {
     pub memory_bytes: u64,
     /// Threads that decode, compute and encode.
     pub thread_count: usize,
+    /// Files and connections that the process may have open; no limit where there is none.
+    pub open_files_max: Option<usize>,
 }
 
 impl ResourceConfig {
@@ -547,10 +549,20 @@ impl ResourceConfig {
     pub const MEMORY_BYTES_DEFAULT: u64 = 512 << 20;
     /// What a run may hold beside it: code, stacks, buffers of the allocator, and what each URL of the list takes.
     pub const BESIDE_MEMORY_BYTES: u64 = 64 << 20;
+    /// Open files that are the run's own: its parts, its ledger and locks, the list, what waits for the system.
+    const OWN_FILES: usize = 40;
+    /// Open files of one page: its connection, and what is put on disk of its body.
+    pub const PAGE_FILES: usize = 2;
+
+    /// Pages that may have files open at once; one at least.
+    pub fn open_pages_max(&self) -> usize {
+        let left = |most: usize| most.saturating_sub(Self::OWN_FILES) / Self::PAGE_FILES;
+        self.open_files_max.map_or(usize::MAX, left).max(1)
+    }
 }
 
 impl Default for ResourceConfig {
     fn default() -> Self {
-        Self { memory_bytes: Self::MEMORY_BYTES_DEFAULT, thread_count: 1 }
+        Self { memory_bytes: Self::MEMORY_BYTES_DEFAULT, thread_count: 1, open_files_max: None }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use etl::config::ResourceConfig;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const BESIDE_MEMORY_BYTES: u64 = ResourceConfig::BESIDE_MEMORY_BYTES;
 
@@ -22,6 +23,27 @@ pub(crate) fn ignores_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).is_some_and(|set| set & HANGUP != 0)
+}
+
+/// Has as many files open at once as whoever started this process permits, and says how many those are; `None` where
+/// there is no limit.
+pub(crate) fn open_files_max() -> Option<usize> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Where it can't be raised, what there is must do.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let most = if raised.is_ok() { maximum } else { current };
+    most.and_then(|most| usize::try_from(most).ok())
+}
+
+/// A line of warning, if fewer pages than this may have a connection open.
+pub(crate) fn open_files_warning(concurrency: usize, resources: &ResourceConfig) -> Option<String> {
+    let (most, pages) = (resources.open_files_max?, resources.open_pages_max());
+    (pages < concurrency).then(|| {
+        format!(
+            "warning: {most} files may be open at once (ulimit -n), so at most {pages} requests are in flight, not \
+             {concurrency}"
+        )
+    })
 }
 
 /// A line of warning, if the control group allows less memory than a run with this ceiling may take.

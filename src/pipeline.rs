@@ -167,9 +167,9 @@ impl Pipeline {
         let (keeper, mut raw) = self.keep_raw(report, &list_digest)?.unzip();
         let spools = output.spools();
         let Config { http, transform, resources, .. } = &self.config;
-        let (thread_count, memory_bytes) = (resources.thread_count, self.config.page_memory_bytes());
+        let memory_bytes = self.config.page_memory_bytes();
         let line =
-            Line::new(http, transform, thread_count, memory_bytes, Arc::clone(&self.metrics), spools.clone());
+            Line::new(http, transform, resources, memory_bytes, Arc::clone(&self.metrics), spools.clone());
         let line = line?.keeping(keeper).remembering(remembers).sparing(output.written_files());
         let line = Arc::new(line);
         let mut table = TableWriter::new(
@@ -224,10 +224,10 @@ impl Pipeline {
         listens.store(writer.saving.is_some(), Ordering::Relaxed);
         let written = tokio::try_join!(
             asker.ask_for_all(requests, turns),
-            writer.write_pages((receiver, put_off), chains, report, tally),
+            writer.write_pages((receiver, put_off), chains, report, &mut tally),
         );
         listens.store(false, Ordering::Relaxed);
-        let verdict = written.and_then(|(asked, tally)| {
+        let verdict = written.and_then(|(asked, ())| {
             report.pages.duplicate = asked.duplicate_count;
             if asked.missing_count > 0 {
                 report.pages.listed -= asked.missing_count;
@@ -263,9 +263,22 @@ impl Pipeline {
                 self.metrics.publish_time.add(all_pages_done.elapsed());
                 Ok(())
             }
-            // The output can't be trusted with one more file.
-            // Nor, where a page is one of the files that would be replaced, may anything be.
-            Err(error) if matches!(error.kind(), ErrorKind::Storage | ErrorKind::Usage) => Err(error),
+            // The output can't be trusted with one more file; but what is done is done.
+            Err(error) if error.kind() == ErrorKind::Storage => {
+                let Some(saving) = kept else { return Err(error) };
+                let (table, rejects, order) = (&mut table, &mut rejects, &mut order);
+                let spools = output.spools();
+                let mut sinks = Sinks { output, spools, table, rejects, raw: None, order };
+                if let Err(second) = saving.save_at_last(&mut sinks, report, &tally).await {
+                    report.hints.push(format!("what was done last is not kept: {}", second.one_line()));
+                }
+                if saving.has_saved() {
+                    report.hints.push("what is done is kept: run it again to go on".to_owned());
+                }
+                Err(error)
+            }
+            // A page is one of the files that would be replaced.
+            Err(error) if error.kind() == ErrorKind::Usage => Err(error),
             Err(error) => {
                 // The first error is the one to report.
                 if let Err(second) = publish_rejects(rejects, sequence.as_ref(), report, output) {

@@ -6,6 +6,8 @@
 mod bench;
 #[path = "cli/contract.rs"]
 mod contract;
+#[path = "cli/descriptors.rs"]
+mod descriptors;
 #[path = "cli/disk.rs"]
 mod disk;
 #[path = "cli/drift.rs"]

@@ -139,7 +139,7 @@ class Disk:
 
     def _told_too_early(self, call):
         for path, write in self._written.items():
-            is_kept = path.startswith((f"{self._state}/part-", f"{self._state}/rejects-"))
+            is_kept = path.startswith((f"{self._state}/etl-part-", f"{self._state}/etl-rejects-"))
             if is_kept and write.ended < call.begun:
                 yield f"{path} is told to the ledger before it is synced"
         for path in (*self._named.pop(self._state, []), *self._named[_folder_of(self._state)]):

@@ -30,7 +30,7 @@ use super::oauth::{self, GRANT_BYTES_MAX, Grant, Token, Tokens};
 use super::paginate::next_link;
 use super::redirect::{Hop, is_redirect};
 use super::resume;
-use super::retry::{Again, AttemptFault, Attempts, classify, parse_retry_after};
+use super::retry::{Again, AttemptFault, Attempts, classify, is_out_of_files, parse_retry_after};
 use super::waiting::{Phase, Waiting};
 use crate::config::{Header, HttpConfig, Login, Method, OAuth2Config, Secret};
 use crate::cpu::CpuPool;
@@ -45,6 +45,8 @@ pub(super) use http_body::HttpBody;
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
 /// A login and a few moves of an API; more is a loop or a maze.
 const REDIRECT_COUNT_MAX: usize = 10;
+/// How long a connection stays open for a next request: hosts may be many, and open connections are not.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(15);
 /// How often it is looked whether a request is left behind.
 const LATE_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Bytes of one HTTP/2 stream on their way: 20 MB/s at 50 ms.
@@ -495,7 +497,11 @@ impl HttpClient {
     }
 
     fn send_fault(&self, error: NetworkError) -> AttemptFault {
-        let again = if error.is_builder() || is_of_tls(&error) { Again::Never } else { Again::Soon };
+        let again = match () {
+            () if error.is_builder() || is_of_tls(&error) => Again::Never,
+            () if error.is_connect() && has_io_cause(&error, is_out_of_files) => Again::OnceFilesClose,
+            () => Again::Soon,
+        };
         let reason = if error.is_connect() && error.is_timeout() {
             format!(
                 "no connection within {} s (--connect-timeout)",
@@ -549,6 +555,7 @@ fn build(config: &HttpConfig, kind: ClientKind) -> Result<Client, String> {
         .referer(false)
         .connect_timeout(config.connect_timeout)
         .pool_max_idle_per_host(config.concurrency)
+        .pool_idle_timeout(IDLE_TIME_MAX)
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(connection_window_bytes);
     if let Some(proxy) = &config.request.proxy {
@@ -655,10 +662,14 @@ fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
 /// Whether what was received is no TLS that can be spoken or trusted, which another attempt does not change. A connection
 /// that ends in its handshake is no such fault.
 fn is_of_tls(error: &NetworkError) -> bool {
+    has_io_cause(error, |error| error.kind() == std::io::ErrorKind::InvalidData)
+}
+
+fn has_io_cause(error: &NetworkError, is_it: impl Fn(&std::io::Error) -> bool) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
+        if io.is_some_and(&is_it) {
             return true;
         }
         // Its source is that of the error that it wraps, and not that error.

@@ -1,6 +1,7 @@
 //! The attempts at one page: each one gives a body, or a fault that may be worth another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,6 +17,10 @@ use crate::cpu::CpuPool;
 use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::model::{KeptPage, Location, PageFault, PageRequest, Received};
+
+/// How long a page waits for others to close their files, before that counts as a failed attempt; and how often it looks.
+const FILES_WAIT_MAX: Duration = Duration::from_secs(60);
+const FILES_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Fetches pages; shared by all of a run.
 #[derive(Debug)]
@@ -36,6 +41,8 @@ pub struct PageFetch<'a> {
     fetcher: &'a Fetcher,
     request: &'a PageRequest,
     attempts: Attempts<'a>,
+    /// Since when no connection or file more can be opened.
+    out_of_files_since: Option<Instant>,
 }
 
 impl Fetcher {
@@ -81,7 +88,7 @@ impl Fetcher {
     pub fn begin<'a>(&'a self, request: &'a PageRequest, waiting: Arc<Waiting>) -> PageFetch<'a> {
         let seed = self.seed ^ waiting.turn();
         let attempts = Attempts::new(&self.config.retry, self.config.max_time, request.id, waiting, seed);
-        PageFetch { fetcher: self, request, attempts }
+        PageFetch { fetcher: self, request, attempts, out_of_files_since: None }
     }
 
     /// Says that all pages have been asked for: those that were given up for now are asked for again.
@@ -176,6 +183,14 @@ impl PageFetch<'_> {
                 () = waiting.urged() => {}
             }
             return Ok(());
+        }
+        if fault.again == Again::OnceFilesClose {
+            let since = *self.out_of_files_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < FILES_WAIT_MAX {
+                self.attempts.take_back();
+                tokio::time::sleep(FILES_LOOK_INTERVAL).await;
+                return Ok(());
+            }
         }
         let end = match self.attempts.delay_before_next(&fault) {
             Ok(delay) => {

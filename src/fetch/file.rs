@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::answer;
 use super::body::BodyHead;
-use super::retry::{Again, AttemptFault};
+use super::retry::{Again, AttemptFault, is_out_of_files};
 use crate::digest::RunningDigest;
 use crate::metrics::Metrics;
 use crate::model::{AnswerNotes, DeclaredForm, KeptBody};
@@ -125,5 +125,6 @@ impl FileBody {
 }
 
 fn read_fault(error: &io::Error) -> AttemptFault {
-    AttemptFault::new(format!("could not read the file: {error}"), Again::Never)
+    let again = if is_out_of_files(error) { Again::OnceFilesClose } else { Again::Never };
+    AttemptFault::new(format!("could not read the file: {error}"), again)
 }

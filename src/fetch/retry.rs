@@ -39,6 +39,14 @@ pub(super) enum Again {
     After(Duration),
     /// Others are answered: once nobody else is held up by it. It was waited for so long.
     Last(Duration),
+    /// This process has as many files open as it may: once others are closed. No attempt was made.
+    OnceFilesClose,
+}
+
+/// Whether no file or connection more can be opened.
+pub(super) fn is_out_of_files(error: &std::io::Error) -> bool {
+    // EMFILE and ENFILE, of this process and of the system.
+    matches!(error.raw_os_error(), Some(24 | 23))
 }
 
 impl AttemptFault {
@@ -224,6 +232,11 @@ impl<'a> Attempts<'a> {
         Ok(delay)
     }
 
+    /// Says that the attempt could not be made, and is none.
+    pub(super) fn take_back(&mut self) {
+        self.spent_count -= 1;
+    }
+
     /// When all time for the page is over.
     pub(super) fn deadline(&self) -> Deadline {
         self.deadline
@@ -238,7 +251,7 @@ impl<'a> Attempts<'a> {
         }
         let asked = match fault.again {
             Again::Never => return Err(None),
-            Again::Soon => Duration::ZERO,
+            Again::Soon | Again::OnceFilesClose => Duration::ZERO,
             Again::After(pause) => pause,
             Again::Last(_) => unreachable!("what is given up for now is no failed attempt"),
         };

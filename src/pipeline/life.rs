@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use url::Url;
 
 use super::ticket::Ticket;
 use crate::budget::{ByteBudget, Reservation};
-use crate::config::{HttpConfig, TransformConfig};
+use crate::config::{HttpConfig, ResourceConfig, TransformConfig};
 use crate::cpu::CpuPool;
 use crate::digest::RunningDigest;
 use crate::error::Result;
@@ -98,6 +98,8 @@ pub(super) struct Line {
     /// That of the configuration. Compiling it takes longer than decoding a small page.
     filter: Option<Arc<Filter>>,
     metrics: Arc<Metrics>,
+    /// Pages that may have files open, and do not yet.
+    open_pages: Arc<Semaphore>,
     /// Files that a page may not be.
     written: WrittenFiles,
     /// Pages in the line: asked for and not written yet.
@@ -141,25 +143,28 @@ impl Line {
     pub(super) fn new(
         http: &HttpConfig,
         transform: &TransformConfig,
-        thread_count: usize,
+        resources: &ResourceConfig,
         memory_bytes: u64,
         metrics: Arc<Metrics>,
         spools: Spools,
     ) -> Result<Self> {
         let filter = transform.jq.as_deref().map(Filter::compile).transpose()?;
-        let pool = CpuPool::new(thread_count)?;
+        let pool = CpuPool::new(resources.thread_count)?;
+        let open_pages_max = resources.open_pages_max().min(Semaphore::MAX_PERMITS);
+        let http = HttpConfig { concurrency: http.concurrency.min(open_pages_max), ..http.clone() };
         let budget = ByteBudget::new(memory_bytes);
         let fair_share = budget.shared_bytes() / (2 * http.concurrency as u64);
         let memory_bytes_max = fair_share.min(BACKLOG_BYTES_MAX);
         let backlog = BacklogRoom { budget: budget.clone(), memory_bytes_max, spools };
         Ok(Self {
-            fetcher: Fetcher::new(http, backlog, Arc::clone(&metrics), pool.clone())?,
+            fetcher: Fetcher::new(&http, backlog, Arc::clone(&metrics), pool.clone())?,
             budget,
             put_off_count_max: memory_bytes / PUT_OFF_DIVISOR / PAGE_TASK_BYTES,
             transform: Arc::new(transform.clone()),
             filter: filter.map(Arc::new),
             pool,
             metrics,
+            open_pages: Arc::new(Semaphore::new(open_pages_max)),
             written: WrittenFiles::default(),
             ahead_count: AtomicU64::new(0),
             inside_count: Arc::default(),
@@ -230,9 +235,11 @@ impl Line {
 
     /// A place in the line, behind all others. Called with rising turns.
     pub(super) async fn ticket(&self, turn: u64) -> Ticket {
+        let open_pages = Arc::clone(&self.open_pages);
+        let open = open_pages.acquire_owned().await.expect("the semaphore is never closed");
         let reservation = self.budget.reserve(turn).await;
         self.ahead_count.fetch_add(1, Ordering::Relaxed);
-        Ticket::new(turn, reservation, Arc::clone(&self.inside_count))
+        Ticket::new(turn, reservation, open, Arc::clone(&self.inside_count))
     }
 
     /// Lets a page that was put off into the line again, behind all others.

@@ -53,6 +53,8 @@ pub(super) struct Saving {
     /// Bytes of what pages said that are not kept yet.
     said_bytes: usize,
     saved_at: Instant,
+    /// Whether a page is being written, of which some rows may be there and it is not noted.
+    is_in_a_page: bool,
 }
 
 /// A run that begins.
@@ -107,6 +109,7 @@ impl Saving {
             failed_pages: Vec::new(),
             said_bytes: 0,
             saved_at: Instant::now(),
+            is_in_a_page: false,
         };
         if state.is_fresh && !saving.folder.is_named() {
             remove(&mut saving.folder)?;
@@ -320,6 +323,29 @@ impl Saving {
             error: Some(fault.reason.clone()),
             chain: None,
         });
+    }
+
+    /// Says that the rows of a page are written next.
+    pub(super) fn begin_page(&mut self) {
+        self.is_in_a_page = true;
+    }
+
+    /// Says that a page is written and noted.
+    pub(super) fn end_page(&mut self) {
+        self.is_in_a_page = false;
+    }
+
+    /// Keeps what is written of a run whose output can't be written any more, if that is whole.
+    ///
+    /// # Errors
+    /// It can't be kept either.
+    pub(super) async fn save_at_last(
+        &mut self,
+        sinks: &mut Sinks<'_>,
+        report: &Report,
+        tally: &Tally,
+    ) -> Result<()> {
+        if self.is_in_a_page { Ok(()) } else { self.save(sinks, report, tally).await }
     }
 
     /// Whether what is written is to be kept now.

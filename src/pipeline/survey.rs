@@ -70,8 +70,7 @@ impl Surveyor {
         self.metrics.pages_listed.add(list.listed());
         let spools = Spools::in_folder(&std::env::temp_dir(), &format!("etl-{}", report.run_id));
         let metrics = Arc::clone(&self.metrics);
-        let line =
-            Line::new(http, transform, resources.thread_count, resources.memory_bytes / 2, metrics, spools)?;
+        let line = Line::new(http, transform, resources, resources.memory_bytes / 2, metrics, spools)?;
         let line = Arc::new(line);
         let (sender, receiver) = mpsc::channel(PAGES_AHEAD_MAX);
         // A sample is of the first pages, so none is put off.

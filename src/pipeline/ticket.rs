@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::budget::Reservation;
 use crate::fetch::Waiting;
@@ -18,6 +18,8 @@ pub(super) struct Ticket {
     is_let_in: Notify,
     /// Pages of the run that are inside.
     inside_count: Arc<AtomicUsize>,
+    /// Leave to have files open, until the page is written.
+    _open: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -31,8 +33,14 @@ enum State {
 }
 
 impl Ticket {
-    pub(super) fn new(turn: u64, reservation: Reservation, inside_count: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        turn: u64,
+        reservation: Reservation,
+        open: OwnedSemaphorePermit,
+        inside_count: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
+            _open: open,
             state: Mutex::new(State::Outside(reservation)),
             waiting: Arc::new(Waiting::new(turn)),
             wants_in: Notify::new(),

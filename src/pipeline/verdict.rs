@@ -187,7 +187,7 @@ impl Tally {
     }
 
     /// Whether the run may publish, once all pages are counted.
-    pub(super) fn verdict(self, report: &mut Report, contract: &ContractConfig) -> Result<()> {
+    pub(super) fn verdict(&self, report: &mut Report, contract: &ContractConfig) -> Result<()> {
         report.check_identity()?;
         self.add_hints(report);
         let (pages, records) = (report.pages, report.records);

@@ -78,8 +78,8 @@ impl Writer<'_> {
         (mut queue, put_off): (mpsc::Receiver<QueuedPage>, mpsc::UnboundedSender<QueuedPage>),
         chains: Chains,
         report: &mut Report,
-        mut tally: Tally,
-    ) -> Result<Tally> {
+        tally: &mut Tally,
+    ) -> Result<()> {
         // Dropped before the pages in the line are.
         let _last_requests = LastRequests(self.line);
         let mut stopped = None;
@@ -122,6 +122,9 @@ impl Writer<'_> {
                 raw.push(*kept)?;
             }
             sinks.begin_page(id, taken.is_err());
+            if let Some(saving) = saving {
+                saving.begin_page();
+            }
             match taken {
                 Ok(end) => {
                     tally.count_page(report, id, &intake.counts);
@@ -142,14 +145,14 @@ impl Writer<'_> {
                             // It is known now, and belongs behind those of other chains.
                             sinks.order.put_off(next.ordinal);
                             sinks.begin_page(next, true);
-                            fail_page(&mut tally, report, sinks, next, &shown, &fault)?;
+                            fail_page(tally, report, sinks, next, &shown, &fault)?;
                             metrics.pages_done.add(1);
                         }
                     }
                 }
                 Err(fault) => {
                     intake.forget(sinks.output).await?;
-                    fail_page(&mut tally, report, sinks, id, &shown, &fault)?;
+                    fail_page(tally, report, sinks, id, &shown, &fault)?;
                     if let Some(saving) = &mut self.saving {
                         saving.note_failed_page((id, key, &shown), &fault);
                     }
@@ -157,15 +160,18 @@ impl Writer<'_> {
                     line.page_failed();
                 }
             }
+            if let Some(saving) = &mut self.saving {
+                saving.end_page();
+            }
             line.page_done();
             if let Some(saving) = self.saving.as_mut().filter(|saving| saving.is_due()) {
-                saving.save(&mut self.sinks, report, &tally).await?;
+                saving.save(&mut self.sinks, report, tally).await?;
             }
         }
         let stopped = stopped.or(self.line.is_cut_short().then_some(ErrorKind::Unfinished));
         match stopped {
-            Some(kind) => Err(self.stop(kind, report, &tally).await?),
-            None => Ok(tally),
+            Some(kind) => Err(self.stop(kind, report, tally).await?),
+            None => Ok(()),
         }
     }
 

@@ -501,11 +501,10 @@ impl PartFile {
         Ok(part)
     }
 
-    /// Writes the footer, syncs the file, reads the footer back and compares it with the counts.
+    /// Writes the footer and syncs the file, which is to be [verified](verify).
     pub(super) fn finish(self, footer: &Footer) -> Result<FinishedPart> {
         let (part, file) = self.write_footer(footer)?;
         sync(&file, &part.path)?;
-        verify(&part)?;
         Ok(part)
     }
 
@@ -579,8 +578,11 @@ fn sync(file: &File, path: &Path) -> Result<()> {
     file.sync_all().map_err(|error| Error::storage("sync", path, error))
 }
 
-/// Reads the footer of a part that was just written.
-fn verify(part: &FinishedPart) -> Result<()> {
+/// Reads the footer of a part that was just written, and compares it with the counts.
+///
+/// # Errors
+/// It can't be read, or says something else.
+pub(super) fn verify(part: &FinishedPart) -> Result<()> {
     let path = &part.path;
     let file = File::open(path).map_err(|error| Error::storage("reopen", path, error))?;
     let metadata =

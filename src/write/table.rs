@@ -14,7 +14,7 @@ use arrow::datatypes::Schema;
 
 use super::footer::Footer;
 use super::order::Sequence;
-use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode};
+use super::part::{FinishedPart, PartColumns, PartFile, check_columns, could_not_encode, verify};
 use super::part_reader::PartReader;
 use super::row_group::{RowGroup, RowGroups, Rows, Slice};
 use super::saved::{SavedColumns, SavedFile, SavedPart, SavedShapes, SavedTable};
@@ -69,6 +69,8 @@ pub struct TableWriter {
     saved_run_count: usize,
     /// Whether it goes on where another process stopped.
     is_resumed: bool,
+    /// Whether rows were lost on their way to a file that could not be written.
+    is_broken: bool,
     tails: Tails,
 }
 
@@ -140,6 +142,7 @@ impl TableWriter {
             saved_count: 0,
             saved_run_count: 0,
             is_resumed: false,
+            is_broken: false,
             tails: Tails::default(),
         }
     }
@@ -182,8 +185,11 @@ impl TableWriter {
     /// # Errors
     /// The output can't be written.
     pub async fn settle(&mut self) -> Result<()> {
-        if let Some(open) = &mut self.open {
-            open.file = settled((&mut open.file).await?);
+        if let Some(OpenPart { columns, file }) = self.open.take() {
+            self.is_broken = true;
+            let file = settled(file.await?);
+            self.is_broken = false;
+            self.open = Some(OpenPart { columns, file });
         }
         Ok(())
     }
@@ -275,12 +281,18 @@ impl TableWriter {
     /// cut from are saved beside it.
     ///
     /// # Errors
-    /// The output can't be written, or what was written can't be moved.
+    /// The output can't be written, or could not be before, or what was written can't be moved.
     pub async fn save(
         &mut self,
         output: &mut LocalOutput,
         folder: &mut StateFolder,
     ) -> Result<Option<SavedTable>> {
+        if self.is_broken {
+            return Err(Error::new(
+                ErrorKind::Storage,
+                "rows were lost with a file that could not be written",
+            ));
+        }
         if !self.without_columns.is_empty() {
             return Ok(None);
         }
@@ -418,7 +430,7 @@ impl TableWriter {
     /// # Errors
     /// The output can't be written, or does not read back as it was written.
     pub async fn finish(
-        mut self,
+        &mut self,
         output: &mut LocalOutput,
         sequence: Option<&Sequence>,
         footer: &Footer,
@@ -426,6 +438,7 @@ impl TableWriter {
         if let Some(row_group) = self.row_groups.pop_last() {
             self.write(output, row_group).await?;
         }
+        self.settle().await?;
         if !self.without_columns.is_empty() {
             return Err(Error::new(
                 ErrorKind::Contract,
@@ -453,15 +466,22 @@ impl TableWriter {
         let is_only_part = self.finished.is_empty() && rows.is_none();
         let (columns, part) = match self.open.take() {
             Some(open) if is_only_part && open.columns.are_final() => {
+                self.is_broken = true;
                 let (columns, file, footer) = (open.columns, open.file.await?, footer.clone());
-                (columns, self.tools.pool.run(move || file.finish(&footer)).await??)
+                let part = self.tools.pool.run(move || file.finish(&footer)).await??;
+                self.finished.push((Arc::clone(&columns), part.clone()));
+                self.is_broken = false;
+                let written = part.clone();
+                self.tools.pool.run(move || verify(&written)).await??;
+                (columns, part)
             }
             open => {
                 self.open = open;
                 self.close_part().await?;
                 let (columns, Tools { pool, metrics, .. }) = (self.columns(Form::Published)?, &self.tools);
                 let rows = rows.map(|rows| (rows, self.tools.row_group));
-                let part = unify((pool, metrics), output, &columns, self.finished, rows, footer).await?;
+                let parts = self.finished.clone();
+                let part = unify((pool, metrics), output, &columns, parts, rows, footer).await?;
                 (columns, part)
             }
         };
@@ -516,6 +536,13 @@ impl TableWriter {
     }
 
     async fn write(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
+        let was_broken = std::mem::replace(&mut self.is_broken, true);
+        self.write_rows(output, row_group).await?;
+        self.is_broken = was_broken;
+        Ok(())
+    }
+
+    async fn write_rows(&mut self, output: &mut LocalOutput, row_group: RowGroup) -> Result<()> {
         // It has all rows that were open.
         self.tails.row_count = 0;
         self.tails.void.append(&mut self.tails.files);
@@ -627,12 +654,14 @@ impl TableWriter {
     /// Closes the open part, if there is one: it is not the last.
     async fn close_part(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
+        let was_broken = std::mem::replace(&mut self.is_broken, true);
         let columns = Arc::clone(&open.columns);
         let file = open.file.await?;
         self.tails.void.extend_from_slice(file.footers());
         let part =
             OpenPart { columns: Arc::clone(&columns), file: settled(file) }.close(&self.tools.pool).await?;
         self.finished.push((columns, part));
+        self.is_broken = was_broken;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::footer::Footer;
 use super::part::{
-    ColumnChunks, ColumnEncoder, FinishedPart, Origin, PartColumns, PartFile, could_not_encode,
+    ColumnChunks, ColumnEncoder, FinishedPart, Origin, PartColumns, PartFile, could_not_encode, verify,
 };
 use super::part_reader::{ColumnCursor, PartReader};
 use crate::config::RowGroupConfig;
@@ -21,7 +21,8 @@ use crate::metrics::Metrics;
 use crate::schema::leaf_count;
 use crate::sink::LocalOutput;
 
-/// Writes parts as one file with `columns`, which hold all of theirs, and removes those that are not kept. `rows`, where they are out of
+/// Writes parts as one file with `columns`, which hold all of theirs. They stay until the output is dropped: should it not
+/// be published, they are what is kept of it. `rows`, where they are out of
 /// order, are the ranges of the rows of all parts in the order in which they belong; row groups of fewer rows than
 /// they could have become one then.
 ///
@@ -37,12 +38,8 @@ pub(super) async fn unify(
 ) -> Result<FinishedPart> {
     let dictionaries = dictionaries_of(columns, &parts);
     let mut file = PartFile::begin(output.create_part()?, columns, dictionaries, false)?;
-    let mut paths = Vec::with_capacity(parts.len());
     let mut sources = Vec::with_capacity(parts.len());
     for (part_columns, part) in parts {
-        if !part.is_kept {
-            paths.push(part.path.clone());
-        }
         sources.push(Source {
             leaves: leaves_of(&part_columns),
             origins: columns.origins_in(&part_columns),
@@ -93,11 +90,8 @@ pub(super) async fn unify(
             .await??;
     }
     drop(sources);
-    for path in paths {
-        output.remove_part(&path)?;
-    }
     let footer = footer.clone();
-    pool.run(move || file.finish(&footer)).await?
+    pool.run(move || file.finish(&footer).and_then(|part| verify(&part).map(|()| part))).await?
 }
 
 /// A part, and what the columns of the output are in it.

@@ -117,7 +117,11 @@ fn config(plan: &Plan, run: &Run, declared: Option<Declared<'_>>, folder: &Path)
             keep_raw: None,
             row_group: cuts.row_group,
         },
-        resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
+        resources: ResourceConfig {
+            memory_bytes: machine.memory_bytes,
+            thread_count: machine.thread_count,
+            open_files_max: None,
+        },
         files_read: Vec::new(),
         state: StateConfig::default(),
     }

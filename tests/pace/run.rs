@@ -101,7 +101,11 @@ fn config(plan: &Plan, machine: &Machine, list: &Path, output: &Path) -> Config 
             keep_raw: None,
             row_group: settings.row_group,
         },
-        resources: ResourceConfig { memory_bytes: machine.memory_bytes, thread_count: machine.thread_count },
+        resources: ResourceConfig {
+            memory_bytes: machine.memory_bytes,
+            thread_count: machine.thread_count,
+            open_files_max: None,
+        },
         state: StateConfig::default(),
         files_read: Vec::new(),
     }
