@@ -11,20 +11,34 @@ use url::{Url, form_urlencoded};
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
 
-/// Words that make a query key secret: the whole key, or a part of it (`api_key`, `accessToken`).
-const SECRET_WORDS: [&str; 11] = [
+/// Words that make a key secret: the whole key, or a part of it (`api_key`, `accessToken`, `X-Auth`).
+const SECRET_WORDS: [&str; 11] =
+    ["key", "sig", "auth", "authorization", "bearer", "code", "pass", "assertion", "jwt", "hmac", "otp"];
+
+/// Ends of words that make a key secret, for names that are written as one word (`accesstoken`, `subscriptionkey`). A
+/// word may end in `key` and be none, so those that are stand here whole.
+const SECRET_ENDS: [&str; 21] = [
     "token",
-    "key",
-    "sig",
-    "signature",
     "secret",
+    "signature",
     "password",
-    "auth",
-    "code",
-    // Not separated into parts by any spelling rule, and common.
-    "apikey",
     "passwd",
+    "passphrase",
     "pwd",
+    "credential",
+    "credentials",
+    "sessionid",
+    "sessid",
+    "apikey",
+    "appkey",
+    "authkey",
+    "accesskey",
+    "accountkey",
+    "clientkey",
+    "masterkey",
+    "privatekey",
+    "sharedkey",
+    "subscriptionkey",
 ];
 
 /// Words that make a key with a secret-looking name that of a cursor: `nextPageToken`, `continuation_token`.
@@ -67,8 +81,7 @@ impl Redaction {
 
     /// Whether the value of this query key is a secret, and no cursor by its name.
     pub(super) fn hides_value(&self, key: &str) -> bool {
-        let is_cursor = words(key).any(|word| CURSOR_WORDS.contains(&word.to_lowercase().as_str()));
-        self.is_secret(key) && !is_cursor
+        self.is_secret(key) && !words(key).any(|word| is_of_cursor(&word.to_lowercase()))
     }
 
     fn hide(&self, url: &Url) -> String {
@@ -121,11 +134,25 @@ impl Redaction {
             || self.names.contains(&lower)
             || self.is_secret_word(&lower)
             || words(&key).any(|word| self.is_secret_word(&word.to_lowercase()))
+            // `session_id` is as `sessionid`.
+            || has_secret_end(&words(&lower).collect::<String>())
     }
 
     fn is_secret_word(&self, word: &str) -> bool {
-        SECRET_WORDS.contains(&word) || self.names.iter().any(|name| name == word)
+        SECRET_WORDS.contains(&word) || has_secret_end(word) || self.names.iter().any(|name| name == word)
     }
+}
+
+fn has_secret_end(word: &str) -> bool {
+    SECRET_ENDS.iter().any(|end| word.ends_with(end))
+}
+
+/// Whether a word of a key that looks secret makes it that of a cursor, written apart or as one word (`pagetoken`).
+fn is_of_cursor(word: &str) -> bool {
+    CURSOR_WORDS.contains(&word)
+        || word
+            .strip_suffix("token")
+            .is_some_and(|of| CURSOR_WORDS.iter().any(|cursor| of.starts_with(cursor)))
 }
 
 /// The parts of a key: `access_token`, `api-key` and `accessToken` have two each.
@@ -150,6 +177,114 @@ mod tests {
 
     fn shown(text: &str) -> String {
         Redaction::new(&["Tenant".into()]).show(&Url::parse(text).unwrap(), text)
+    }
+
+    /// What is a secret by its name, as the README has it.
+    const SECRETS: [&str; 44] = [
+        "token",
+        "access_token",
+        "accessToken",
+        "accesstoken",
+        "ACCESSTOKEN",
+        "authtoken",
+        "apitoken",
+        "sessiontoken",
+        "refresh-token",
+        "csrftoken",
+        "sessionid",
+        "session_id",
+        "sessionId",
+        "JSESSIONID",
+        "PHPSESSID",
+        "key",
+        "api_key",
+        "apikey",
+        "ApiKey",
+        "x-api-key",
+        "subscriptionkey",
+        "Ocp-Apim-Subscription-Key",
+        "authkey",
+        "auth",
+        "X-Auth",
+        "X-Authtoken",
+        "authorization",
+        "bearer",
+        "jwt",
+        "pass",
+        "user_pass",
+        "password",
+        "userpassword",
+        "passwd",
+        "pwd",
+        "hmac",
+        "assertion",
+        "client_assertion",
+        "credential",
+        "credentials",
+        "client_secret",
+        "sig",
+        "signature",
+        "code",
+    ];
+    /// What is none, though it looks like one at first.
+    const NO_SECRETS: [&str; 30] = [
+        "page",
+        "keyword",
+        "keywords",
+        "monkey",
+        "turkey",
+        "hockey",
+        "tokenize",
+        "tokens_used",
+        "passenger",
+        "passengers",
+        "bypass",
+        "compass",
+        "author",
+        "authors",
+        "authority",
+        "zipcode",
+        "postcode",
+        "barcode",
+        "encoding",
+        "design",
+        "signal",
+        "assign",
+        "session",
+        "id",
+        "user_id",
+        "user",
+        "host",
+        "limit",
+        "offset",
+        "keyspace",
+    ];
+
+    #[test]
+    fn key_is_secret_by_parts_of_its_words_as_query_key_and_as_header() {
+        let redaction = Redaction::default();
+        for name in SECRETS {
+            assert!(redaction.is_secret(name) && redaction.hides_header(name), "{name}");
+        }
+        for name in NO_SECRETS {
+            assert!(!redaction.is_secret(name) && !redaction.hides_header(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn cursor_is_no_secret_to_be_kept_from_the_next_run_however_it_is_written() {
+        let redaction = Redaction::default();
+        for name in [
+            "next_token",
+            "nextToken",
+            "nexttoken",
+            "pageToken",
+            "pagetoken",
+            "nextpagetoken",
+            "continuationtoken",
+        ] {
+            assert!(redaction.is_secret(name) && !redaction.hides_value(name), "{name}");
+        }
     }
 
     #[test]
