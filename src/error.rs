@@ -6,6 +6,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
 
+use crate::shown;
+
 /// Result of an operation that can stop the run.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -107,7 +109,7 @@ impl Error {
             line.push_str(&error.to_string());
             cause = error.source();
         }
-        line.replace(['\n', '\r'], " ")
+        shown::line(&line.replace(['\n', '\r'], " ")).into_owned()
     }
 }
 

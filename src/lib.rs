@@ -75,6 +75,7 @@ pub mod config;
 pub mod error;
 pub mod model;
 pub mod schema;
+pub mod shown;
 
 pub mod calendar;
 pub mod metrics;

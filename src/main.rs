@@ -14,7 +14,7 @@ use etl::config::Config;
 use etl::error::ErrorKind;
 use etl::pipeline::Pipeline;
 use etl::report::Report;
-use process::{print, say, say_error, shown_list, tell, watched};
+use process::{print_json, say, say_error, shown_list, tell, watched};
 
 fn main() -> ExitCode {
     match cli::parse() {
@@ -40,7 +40,7 @@ fn run(config: Config, talk: &Talk) -> ExitCode {
     let mut report = ended.unwrap_or_else(|error| Report::of_error(&error));
     report.peak_rss_bytes = machine::peak_rss_bytes();
     tell(&report, talk, || report.to_text(&list));
-    let printed = if talk.json { print(&format!("{}\n", report.to_json())) } else { Ok(()) };
+    let printed = if talk.json { print_json(&format!("{}\n", report.to_json())) } else { Ok(()) };
     if let Err(error) = printed {
         // The run itself is over, and is what the exit code tells of.
         say_error(&error);

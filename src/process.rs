@@ -11,6 +11,7 @@ use etl::error::{Error, ErrorKind};
 use etl::metrics::Metrics;
 use etl::pipeline::StopSignal;
 use etl::report::Report;
+use etl::shown;
 
 use crate::cli::Talk;
 use crate::machine;
@@ -105,11 +106,23 @@ pub(crate) fn tell(report: &Report, talk: &Talk, text: impl FnOnce() -> String) 
     }
 }
 
-/// Writes what was asked for to standard output.
+/// Writes text that was asked for to standard output.
+///
+/// # Errors
+/// As those of [`print_json`].
+pub(crate) fn print(text: &str) -> Result<(), Error> {
+    write_out(&shown::lines(text))
+}
+
+/// Writes JSON that was asked for to standard output.
 ///
 /// # Errors
 /// It can't be written; that a reader went away is no error.
-pub(crate) fn print(text: &str) -> Result<(), Error> {
+pub(crate) fn print_json(text: &str) -> Result<(), Error> {
+    write_out(&shown::json(text))
+}
+
+fn write_out(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -126,7 +139,21 @@ pub(crate) fn say_error(error: &Error) {
 
 /// Writes text; a reader that went away is no reason to fail a run that is over.
 pub(crate) fn say(to: &mut dyn io::Write, text: &str) {
-    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
+    drop(to.write_all(shown::lines(text).as_bytes()).and_then(|()| to.flush()));
+}
+
+/// Standard error, for the log: each write is of whole lines.
+struct LogWriter(io::Stderr);
+
+impl io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(shown::lines(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 fn log_to_stderr(verbosity: u8, draws_progress: bool) {
@@ -143,7 +170,7 @@ fn log_to_stderr(verbosity: u8, draws_progress: bool) {
             if draws_progress {
                 progress::clear();
             }
-            io::stderr()
+            LogWriter(io::stderr())
         })
         .init();
 }

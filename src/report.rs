@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::metrics::Durations;
+use crate::shown;
 
 /// Failures that are listed one by one; the rest are counted, and all are in the rejects file.
 pub const FAILURES_MAX: usize = 100;
@@ -381,7 +382,8 @@ impl Report {
             (Some(_), _) => writeln!(out, "nothing published in {seconds:.2} s (exit {})", self.exit_code)?,
             (None, Some(path)) => writeln!(
                 out,
-                "published {path}: {} rows, {} columns, {} in {seconds:.2} s",
+                "published {}: {} rows, {} columns, {} in {seconds:.2} s",
+                shown::line(path),
                 grouped(records.written),
                 self.schema.len(),
                 shown_bytes(bytes.written)
@@ -459,7 +461,11 @@ impl Report {
         }
         if let Some(ReplayReport { dir, run_id, started_at, pages }) = &self.replay {
             let pages = grouped(*pages);
-            writeln!(out, "  replay   {pages} pages of run {run_id} of {started_at}, from {dir}")?;
+            writeln!(
+                out,
+                "  replay   {pages} pages of run {run_id} of {started_at}, from {}",
+                shown::line(dir)
+            )?;
         }
         if let Some(ResumedReport { run_id, started_at, pages, records }) = &self.resumed {
             let [pages, records] = [*pages, *records].map(grouped);
@@ -469,14 +475,15 @@ impl Report {
             )?;
         }
         if let Some(RawReport { dir, pages, bytes }) = &self.raw {
+            let dir = shown::line(dir);
             writeln!(out, "  raw      {} pages, {}, in {dir}", grouped(*pages), shown_bytes(*bytes))?;
         }
         if let Some(rejects) = &self.rejects {
-            writeln!(out, "  rejects  {rejects}")?;
+            writeln!(out, "  rejects  {}", shown::line(rejects))?;
         }
         self.write_failures(out, list)?;
         for hint in &self.hints {
-            writeln!(out, "  hint     {hint}")?;
+            writeln!(out, "  hint     {}", shown::line(hint))?;
         }
         Ok(())
     }
@@ -485,7 +492,8 @@ impl Report {
         for failure in self.failures.iter().take(FAILURES_SHOWN) {
             let FailureReport { url, line, page, reason, begins_with } = failure;
             let place = if *line == 0 { "argument".to_owned() } else { format!("{list}:{line}") };
-            write!(out, "  failed   {place} page {page} {url}: {reason}")?;
+            let failed = format!("{place} page {page} {url}: {reason}");
+            write!(out, "  failed   {}", shown::line(&failed))?;
             match begins_with {
                 Some(beginning) => writeln!(out, "; it begins with {beginning}")?,
                 None => writeln!(out)?,

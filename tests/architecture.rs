@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["fetch", "transform", "write"],
     &["sink", "ledger", "cpu", "budget"],
-    &["model", "schema", "config", "error", "metrics", "report", "calendar", "digest", "pointer"],
+    &["model", "schema", "config", "error", "metrics", "report", "calendar", "digest", "pointer", "shown"],
 ];
 
 /// Vendor crates and the only files that import them.

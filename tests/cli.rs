@@ -84,3 +84,5 @@ mod shapes;
 mod table;
 #[path = "cli/talk.rs"]
 mod talk;
+#[path = "cli/terminal.rs"]
+mod terminal;

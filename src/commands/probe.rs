@@ -9,6 +9,7 @@ use etl::model::{Answer, PageFault};
 use etl::pipeline::{Probed, ProbedPage, Prober};
 use etl::report::{Report, grouped, shown_bytes};
 use etl::schema::{Shape, output_field, type_name};
+use etl::shown;
 
 use crate::cli::Talk;
 use crate::process::{print, say_error, watched};
@@ -43,16 +44,12 @@ pub(crate) fn probe(config: SurveyConfig, talk: &Talk) -> ExitCode {
 fn text_of(probed: &Probed) -> String {
     let mut text = String::new();
     write_text(&mut text, probed).expect("writing to a String does not fail");
-    // Names and headers are the server's: none of them moves the cursor.
-    let is_plain = |letter: char| letter == '\n' || !letter.is_control();
-    let shown =
-        |letter: char| if is_plain(letter) { letter.to_string() } else { letter.escape_debug().to_string() };
-    text.chars().map(shown).collect()
+    text
 }
 
 fn write_text(out: &mut String, probed: &Probed) -> std::fmt::Result {
     let Probed { url, answer, wire_bytes, body_bytes, page } = probed;
-    writeln!(out, "url         {url}")?;
+    writeln!(out, "url         {}", shown::line(url))?;
     if let Some(answer) = answer {
         write_answer(out, answer)?;
     }
@@ -67,13 +64,14 @@ fn write_text(out: &mut String, probed: &Probed) -> std::fmt::Result {
 }
 
 fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
-    writeln!(out, "status      {}", answer.status)?;
-    writeln!(out, "type        {}", answer.header("content-type").unwrap_or("not told"))?;
-    writeln!(out, "encoding    {}", answer.header("content-encoding").unwrap_or("none"))?;
+    writeln!(out, "status      {}", shown::line(&answer.status))?;
+    writeln!(out, "type        {}", shown::line(answer.header("content-type").unwrap_or("not told")))?;
+    writeln!(out, "encoding    {}", shown::line(answer.header("content-encoding").unwrap_or("none")))?;
     let of = |names: &[&str]| {
         let named =
             answer.headers.iter().filter(|(name, _)| names.iter().any(|begin| name.starts_with(begin)));
-        let shown: Vec<_> = named.map(|(name, value)| format!("{name}: {value}")).collect();
+        let shown: Vec<_> =
+            named.map(|(name, value)| shown::line(&format!("{name}: {value}")).into_owned()).collect();
         if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
     };
     writeln!(out, "validators  {}", of(&VALIDATORS))?;
@@ -86,17 +84,28 @@ fn write_page(out: &mut String, url: &str, page: &ProbedPage) -> std::fmt::Resul
     write!(out, "records     {}", grouped(*record_count))?;
     match first_reject {
         Some(reason) => {
-            writeln!(out, ", {} of them rejected; the first: {reason}", grouped(*reject_count))?;
+            writeln!(
+                out,
+                ", {} of them rejected; the first: {}",
+                grouped(*reject_count),
+                shown::line(reason)
+            )?;
         }
         None => writeln!(out)?,
     }
     for (place, column) in columns_of(shape).iter().enumerate() {
         writeln!(out, "{:12}{column}", if place == 0 { "columns" } else { "" })?;
     }
-    let shown = if lists.is_empty() { "none".to_owned() } else { lists.join(", ") };
+    let shown =
+        if lists.is_empty() { "none".to_owned() } else { shown::line(&lists.join(", ")).into_owned() };
     writeln!(out, "lists       {shown}")?;
     let paging = page.paging.as_deref();
-    writeln!(out, "next page   {}: {}", paging.unwrap_or("not known"), page.paging_reason)?;
+    writeln!(
+        out,
+        "next page   {}: {}",
+        shown::line(paging.unwrap_or("not known")),
+        shown::line(&page.paging_reason)
+    )?;
     let Some(paging) = paging else {
         return writeln!(out, "command     not known: it depends on the next page");
     };
@@ -104,7 +113,7 @@ fn write_page(out: &mut String, url: &str, page: &ProbedPage) -> std::fmt::Resul
     if records.is_none() && is_beside_records {
         let such_as = match page.candidates.as_slice() {
             [] => String::new(),
-            candidates => format!(", such as {}", candidates.join(" or ")),
+            candidates => format!(", such as {}", shown::line(&candidates.join(" or "))),
         };
         return writeln!(out, "command     not known: name the place of the records with --records{such_as}");
     }
@@ -119,7 +128,7 @@ fn write_page(out: &mut String, url: &str, page: &ProbedPage) -> std::fmt::Resul
     if lists.iter().any(|list| list != "values") {
         lists.iter().try_for_each(|list| write!(command, " --values {}", quoted(list)))?;
     }
-    writeln!(out, "command     {command} {}", quoted(url))
+    writeln!(out, "command     {}", shown::line(&format!("{command} {}", quoted(url))))
 }
 
 fn columns_of(shape: &Shape) -> Vec<String> {
@@ -127,7 +136,7 @@ fn columns_of(shape: &Shape) -> Vec<String> {
     fields
         .map(|(name, shape)| {
             let field = output_field(name, &shape.column_type());
-            format!("{}: {}", field.name(), type_name(field.data_type()))
+            shown::line(&format!("{}: {}", field.name(), type_name(field.data_type()))).into_owned()
         })
         .collect()
 }
@@ -135,8 +144,7 @@ fn columns_of(shape: &Shape) -> Vec<String> {
 fn write_fault(out: &mut String, fault: &PageFault) -> std::fmt::Result {
     let Some(received) = &fault.received else { return Ok(()) };
     let head = &received.head[..received.head.len().min(HEAD_BYTES_MAX)];
-    let shown: String = String::from_utf8_lossy(head).chars().flat_map(char::escape_debug).collect();
-    writeln!(out, "begins with {shown}")
+    writeln!(out, "begins with {}", shown::line(&String::from_utf8_lossy(head)))
 }
 
 /// A word as a shell takes it.

@@ -10,8 +10,9 @@ use etl::error::{Error, ErrorKind};
 use etl::ledger::{Ledger, PageRow, RunRow};
 use etl::model::PageId;
 use etl::report::grouped;
+use etl::shown;
 
-use crate::process::{print, say_error};
+use crate::process::{print, print_json, say_error};
 
 /// Text that is put together before it is printed: a run may have failed pages without number.
 const PRINTED_BYTES: usize = 64 << 10;
@@ -130,7 +131,7 @@ fn find(folder: &Path) -> Result<Ledger, Error> {
 fn show_all(ledger: &Ledger, json: bool) -> Result<(), Error> {
     let runs: Vec<Shown> = ledger.runs()?.iter().map(shown_run).collect();
     if json {
-        return print(&(to_json(&runs) + "\n"));
+        return print_json(&(to_json(&runs) + "\n"));
     }
     print(&if runs.is_empty() { "no runs yet\n".to_owned() } else { table(&runs) })
 }
@@ -173,7 +174,7 @@ impl<'a> Listed<'a> {
             text.pop();
             text.push_str(",\"failures\":[");
         } else if let Some(error) = &run.error {
-            text += &format!("error: {}\n", plain(error));
+            text += &format!("error: {}\n", shown::line(error));
         }
         Self { run, json, text, page_count: 0 }
     }
@@ -187,7 +188,7 @@ impl<'a> Listed<'a> {
         }
         self.page_count += 1;
         if self.text.len() > PRINTED_BYTES {
-            print(&std::mem::take(&mut self.text))?;
+            self.print()?;
         }
         Ok(())
     }
@@ -204,7 +205,12 @@ impl<'a> Listed<'a> {
         } else if self.page_count == 0 {
             self.text.push_str("no failed pages\n");
         }
-        print(&self.text)
+        self.print()
+    }
+
+    fn print(&mut self) -> Result<(), Error> {
+        let text = std::mem::take(&mut self.text);
+        if self.json { print_json(&text) } else { print(&text) }
     }
 }
 
@@ -222,7 +228,7 @@ impl Failure {
             Some(1) => ", 1 attempt".to_owned(),
             Some(count) => format!(", {} attempts", grouped((*count).into())),
         };
-        format!("{place}  {}  {status}{attempts}: {}\n", plain(url), plain(reason))
+        format!("{place}  {}  {status}{attempts}: {}\n", shown::line(url), shown::line(reason))
     }
 }
 
@@ -303,14 +309,6 @@ fn table(runs: &[Shown]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Text of a server that moves no cursor.
-fn plain(text: &str) -> String {
-    let shown = |letter: char| {
-        if letter.is_control() { letter.escape_debug().to_string() } else { letter.to_string() }
-    };
-    text.chars().map(shown).collect()
 }
 
 fn to_json(value: &impl Serialize) -> String {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::profile::ProfiledFields;
 use super::{ColumnType, DeclaredField, DeclaredSchema, DeclaredType, Profile, Survey};
+use crate::shown;
 
 /// The whole file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -66,11 +67,37 @@ fn declared_fields(tables: Vec<FieldTable>, above: &str) -> Result<Vec<DeclaredF
 /// Shows what was seen of records as TOML, under these lines of comment.
 pub fn show_schema(survey: &Survey, comment: &[String]) -> String {
     let types = survey.shape.fields.iter().map(|(name, shape)| (Arc::clone(name), shape.column_type()));
-    let column = field_tables(&types.collect::<Vec<_>>(), &survey.fields, survey.record_count);
-    let tables = toml::to_string(&SchemaFile { column }).expect("a schema is plain data");
+    let mut column = field_tables(&types.collect::<Vec<_>>(), &survey.fields, survey.record_count);
+    let mut texts = Vec::new();
+    take_out(&mut column, &mut texts);
+    let mut tables = toml::to_string(&SchemaFile { column }).expect("a schema is plain data");
+    for (place, text) in texts.iter().enumerate() {
+        tables = tables.replacen(&format!("\"{}\"", stand_in(place)), &shown::toml_string(text), 1);
+    }
     let comment: String = comment.iter().map(|line| format!("# {line}\n")).collect();
     // Without a column there is an empty list, which is nothing to declare.
     if survey.shape.fields.is_empty() { comment } else { format!("{comment}\n{tables}") }
+}
+
+/// Stands in a text's place until it is written: no text that stays has its first letter, which nobody uses.
+const STAND_IN: char = '\u{f8ff}';
+
+fn stand_in(place: usize) -> String {
+    format!("{STAND_IN}{place}{STAND_IN}")
+}
+
+/// Takes texts out that would move a terminal: the library writes them as they are.
+fn take_out(tables: &mut [FieldTable], texts: &mut Vec<String>) {
+    for table in tables {
+        for text in std::iter::once(&mut table.name).chain(&mut table.example) {
+            let is_plain = |letter| letter == '\n' || letter == '\t' || shown::is_plain(letter);
+            if text.contains(STAND_IN) || !text.chars().all(is_plain) {
+                let stand_in = stand_in(texts.len());
+                texts.push(std::mem::replace(text, stand_in));
+            }
+        }
+        take_out(&mut table.field, texts);
+    }
 }
 
 fn field_tables(
