@@ -58,15 +58,36 @@ pub fn now_rfc3339() -> String {
     DateTime::<Utc>::from(std::time::SystemTime::now()).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Time from an RFC 3339 instant until now, none if it lies ahead; `None` if it can't be read.
+/// How far an instant may lie ahead and count as now: clocks are corrected by seconds, and two machines differ by as much.
+const CLOCK_STEP_SECONDS_MAX: i64 = 300;
+
+/// Time from an RFC 3339 instant until now; `None` if it can't be read, or lies so far ahead that the clock was set back
+/// since.
 pub fn time_since(instant: &str) -> Option<Duration> {
     let instant = DateTime::parse_from_rfc3339(instant).ok()?;
-    Some(Utc::now().signed_duration_since(instant).to_std().unwrap_or_default())
+    age_at(Utc::now(), instant.into())
+}
+
+fn age_at(now: DateTime<Utc>, instant: DateTime<Utc>) -> Option<Duration> {
+    let age = now.signed_duration_since(instant);
+    let is_ahead = age < -chrono::TimeDelta::seconds(CLOCK_STEP_SECONDS_MAX);
+    (!is_ahead).then(|| age.to_std().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instant_that_lies_ahead_has_no_age() {
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+        let age = |instant: &str| age_at(at("2026-03-02T12:00:00Z"), at(instant));
+        assert_eq!(age("2026-03-02T11:59:00Z"), Some(Duration::from_secs(60)));
+        assert_eq!(age("2026-03-02T12:00:00Z"), Some(Duration::ZERO));
+        assert_eq!(age("2026-03-02T12:04:59Z"), Some(Duration::ZERO));
+        assert_eq!(age("2026-03-02T12:05:01Z"), None);
+        assert_eq!(age("2026-03-03T12:00:00Z"), None);
+    }
 
     #[test]
     fn day_is_written_as_the_pattern_says() {

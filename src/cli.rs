@@ -307,6 +307,7 @@ fn http_of(args: &HttpArgs, input: &InputArgs, warnings: &mut Vec<String>) -> Re
         },
         page_bytes_max: args.max_page_bytes,
         request: requests::request_of(args, &Redaction::new(&input.redact), warnings)?,
+        allows_private: args.allow_private,
         ..HttpConfig::default()
     })
 }

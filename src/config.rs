@@ -124,6 +124,8 @@ pub struct HttpConfig {
     pub pagination: PaginationConfig,
     /// What is sent with the requests.
     pub request: RequestConfig,
+    /// Whether a public server may lead to private addresses.
+    pub allows_private: bool,
 }
 
 impl Default for HttpConfig {
@@ -139,6 +141,7 @@ impl Default for HttpConfig {
             page_bytes_max: 8 << 30,
             pagination: PaginationConfig::default(),
             request: RequestConfig::default(),
+            allows_private: false,
         }
     }
 }

@@ -183,6 +183,7 @@ impl Pipeline {
         }
         let mut rejects = RejectsWriter::new(self.config.transform.rejects_raw);
         let late = list.kept_run().map(|run| run.late.clone()).unwrap_or_default();
+        let unkept = list.kept_run().map_or(0, KeptRun::unkept_count);
 
         let mut order = WrittenOrder::default();
         let mut tally = Tally::new(self.config.transform.rejects_raw);
@@ -249,7 +250,7 @@ impl Pipeline {
         let sequence = order.sequence(written);
         let finished = match verdict {
             Ok(()) => {
-                let footer = Footer::of_run(&self.config, report, &list_digest);
+                let footer = Footer::of_run(&self.config, report, &list_digest, unkept);
                 let stats = table.finish(output, sequence.as_ref(), &footer).await;
                 stats.and_then(|stats| check_rows(report, stats))
             }
@@ -496,7 +497,7 @@ fn tell_of_replay(report: &mut Report, run: &KeptRun, folder: &Path) {
         started_at: run.started_at.clone(),
         pages: run.page_count,
     });
-    let missing_count = run.end.map_or(0, |end| end.listed.saturating_sub(end.duplicate + run.page_count));
+    let missing_count = run.unkept_count();
     if missing_count > 0 {
         report.hints.push(format!(
             "{} pages of the run that is replayed failed then and were not kept",

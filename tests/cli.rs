@@ -46,6 +46,8 @@ mod paginate_auto;
 mod paginate_end;
 #[path = "cli/places.rs"]
 mod places;
+#[path = "cli/private.rs"]
+mod private;
 #[path = "cli/probe.rs"]
 mod probe;
 #[path = "cli/projection.rs"]

@@ -452,6 +452,11 @@ pub(super) struct HttpArgs {
     #[arg(short = 'x', long, value_name = "URL", help_heading = "Requests")]
     pub(super) proxy: Option<String>,
 
+    /// Follow redirects and links to the next page to private and link-local addresses, though the list names a public
+    /// server
+    #[arg(long, help_heading = "Requests")]
+    pub(super) allow_private: bool,
+
     /// PEM file with the certificates to trust instead of the system's
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     pub(super) cacert: Option<PathBuf>,

@@ -9,6 +9,7 @@ mod http_body;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, LINK, LOCATION, RANGE, RETRY_AFTER, TRANSFER_ENCODING,
@@ -28,6 +29,7 @@ use super::level::Sign;
 use super::limits::{GivenUp, Hosts, Leave, Notice};
 use super::oauth::{self, GRANT_BYTES_MAX, Grant, Token, Tokens};
 use super::paginate::next_link;
+use super::private::{Guard, PrivateAddress, public_addresses};
 use super::redirect::{Hop, is_redirect};
 use super::resume;
 use super::retry::{Again, AttemptFault, Attempts, classify, is_out_of_files, parse_retry_after};
@@ -60,7 +62,10 @@ pub(super) struct HttpClient {
     pool: CpuPool,
     tokens: Tokens,
     hosts: Hosts,
+    guard: Guard,
     plain: OnceLock<Result<Client, String>>,
+    guarded_plain: OnceLock<Result<Client, String>>,
+    guarded_tls: OnceLock<Result<Client, String>>,
     tls: OnceLock<Result<Client, String>>,
     tls_with_identity: OnceLock<Result<Client, String>>,
 }
@@ -70,6 +75,9 @@ pub(super) struct HttpClient {
 enum ClientKind {
     Plain,
     Tls,
+    /// Connects to public addresses alone.
+    GuardedPlain,
+    GuardedTls,
     /// Shows the certificate of `--cert` to whoever wants one.
     TlsWithIdentity,
 }
@@ -80,13 +88,17 @@ impl HttpClient {
     pub(super) fn new(config: HttpConfig, metrics: Arc<Metrics>, pool: CpuPool) -> RunResult<Self> {
         config.request.check().map_err(Error::usage)?;
         let hosts = Hosts::new(config.clone(), Arc::clone(&metrics));
+        let (allows_private, has_proxy) = (config.allows_private, config.request.proxy.is_some());
         let client = Self {
             config,
             metrics,
             pool,
             tokens: Tokens::default(),
             hosts,
+            guard: Guard::new(allows_private, has_proxy),
             plain: OnceLock::new(),
+            guarded_plain: OnceLock::new(),
+            guarded_tls: OnceLock::new(),
             tls: OnceLock::new(),
             tls_with_identity: OnceLock::new(),
         };
@@ -159,6 +171,8 @@ impl HttpClient {
         attempts: &mut Attempts<'_>,
     ) -> Result<(Exchange, Hop), AttemptFault> {
         let mut hop = Hop::first(url, ask);
+        let refused = |reason| AttemptFault::new(reason, Again::Never);
+        hop.is_guarded = self.guard.check(&hop.url, ask).await.map_err(refused)?;
         for _ in 0..=REDIRECT_COUNT_MAX {
             let exchange = self.send(&hop, ask, attempts).await?;
             let response = &exchange.response;
@@ -168,6 +182,9 @@ impl HttpClient {
             hop = hop
                 .redirected(status.as_u16(), location.as_bytes(), ask)
                 .map_err(|reason| AttemptFault::new(format!("HTTP {status}: {reason}"), Again::Never))?;
+            hop.is_guarded = self.guard.check(&hop.url, ask).await.map_err(|reason| {
+                AttemptFault::new(format!("HTTP {status}: its Location is refused: {reason}"), Again::Never)
+            })?;
         }
         let reason = format!("expected an answer after {REDIRECT_COUNT_MAX} redirects, got one more");
         Err(AttemptFault::new(reason, Again::Never))
@@ -208,12 +225,12 @@ impl HttpClient {
         let config = &self.config.request;
         let headers = headers_for(config, ask, hop, token.map(Token::text));
         let body = body_for(ask, hop);
-        self.builder(&hop.url, hop.method, hop.is_home, &headers, body)
+        self.builder((&hop.url, hop.is_guarded), hop.method, hop.is_home, &headers, body)
     }
 
     fn builder(
         &self,
-        url: &Url,
+        (url, is_guarded): (&Url, bool),
         method: Method,
         is_home: bool,
         headers: &[Header],
@@ -221,7 +238,9 @@ impl HttpClient {
     ) -> Result<RequestBuilder, AttemptFault> {
         let kind = match url.scheme() {
             "https" if is_home && self.config.request.tls.identity.is_some() => ClientKind::TlsWithIdentity,
+            "https" if is_guarded => ClientKind::GuardedTls,
             "https" => ClientKind::Tls,
+            _ if is_guarded => ClientKind::GuardedPlain,
             _ => ClientKind::Plain,
         };
         let client = self.client_of(kind).map_err(|reason| AttemptFault::new(reason, Again::Never))?;
@@ -423,7 +442,7 @@ impl HttpClient {
     /// Asks for a token. A redirect is not followed: the secret is for this URL.
     async fn grant(&self, oauth2: &OAuth2Config, attempts: &mut Attempts<'_>) -> Result<Grant, AttemptFault> {
         let (headers, form) = oauth::question(oauth2);
-        let request = self.builder(&oauth2.token_url, Method::Post, true, &headers, Some(&form))?;
+        let request = self.builder((&oauth2.token_url, false), Method::Post, true, &headers, Some(&form))?;
         let Exchange { mut response, leave, notice, .. } =
             self.exchange(&oauth2.token_url, request, attempts).await?;
         let mut body = Vec::new();
@@ -447,6 +466,8 @@ impl HttpClient {
         // Loading the CA certificates takes 15 ms and fails where there are none, so a list without https never does it.
         let built = match kind {
             ClientKind::Plain => &self.plain,
+            ClientKind::GuardedPlain => &self.guarded_plain,
+            ClientKind::GuardedTls => &self.guarded_tls,
             ClientKind::Tls => &self.tls,
             ClientKind::TlsWithIdentity => &self.tls_with_identity,
         };
@@ -499,7 +520,8 @@ impl HttpClient {
     fn send_fault(&self, error: NetworkError) -> AttemptFault {
         let again = match () {
             () if error.is_builder() || is_of_tls(&error) => Again::Never,
-            () if error.is_connect() && has_io_cause(&error, is_out_of_files) => Again::OnceFilesClose,
+            () if has_cause(&error, |_: &PrivateAddress| true) => Again::Never,
+            () if error.is_connect() && has_cause(&error, is_out_of_files) => Again::OnceFilesClose,
             () => Again::Soon,
         };
         let reason = if error.is_connect() && error.is_timeout() {
@@ -540,6 +562,18 @@ fn status_fault_of(response: &Response, notice: Notice) -> AttemptFault {
     AttemptFault::new(reason, again)
 }
 
+/// Resolves names to public addresses alone.
+struct PublicResolver;
+
+impl Resolve for PublicResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = public_addresses(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
 fn build(config: &HttpConfig, kind: ClientKind) -> Result<Client, String> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/x-ndjson, */*"));
@@ -563,7 +597,10 @@ fn build(config: &HttpConfig, kind: ClientKind) -> Result<Client, String> {
             .map_err(|error| format!("--proxy: expected an http or https URL: {}", deepest_cause(error)))?;
         builder = builder.proxy(proxy.no_proxy(NoProxy::from_env()));
     }
-    if kind == ClientKind::Plain {
+    if matches!(kind, ClientKind::GuardedPlain | ClientKind::GuardedTls) {
+        builder = builder.dns_resolver(PublicResolver);
+    }
+    if matches!(kind, ClientKind::Plain | ClientKind::GuardedPlain) {
         builder = builder.tls_certs_only([]).http1_only();
     } else if let Some(pem) = &config.request.tls.authorities {
         let authorities = Certificate::from_pem_bundle(pem).ok().filter(|all| !all.is_empty());
@@ -580,12 +617,14 @@ fn build(config: &HttpConfig, kind: ClientKind) -> Result<Client, String> {
     builder.build().map_err(|error| {
         let cause = deepest_cause(error);
         match (kind, &config.request.tls.authorities) {
-            (ClientKind::Plain, _) => format!("could not set up HTTP: {cause}"),
+            (ClientKind::Plain | ClientKind::GuardedPlain, _) => format!("could not set up HTTP: {cause}"),
             (ClientKind::TlsWithIdentity, _) => {
                 format!("could not set up https with --cert and --key: {cause}")
             }
-            (ClientKind::Tls, Some(_)) => format!("could not set up https with --cacert: {cause}"),
-            (ClientKind::Tls, None) => format!(
+            (ClientKind::Tls | ClientKind::GuardedTls, Some(_)) => {
+                format!("could not set up https with --cacert: {cause}")
+            }
+            (ClientKind::Tls | ClientKind::GuardedTls, None) => format!(
                 "could not load the CA certificates that https needs (is ca-certificates installed?): {cause}"
             ),
         }
@@ -662,16 +701,17 @@ fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
 /// Whether what was received is no TLS that can be spoken or trusted, which another attempt does not change. A connection
 /// that ends in its handshake is no such fault.
 fn is_of_tls(error: &NetworkError) -> bool {
-    has_io_cause(error, |error| error.kind() == std::io::ErrorKind::InvalidData)
+    has_cause(error, |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
-fn has_io_cause(error: &NetworkError, is_it: impl Fn(&std::io::Error) -> bool) -> bool {
+/// Whether one of the errors that led to this one is of a type, and it.
+fn has_cause<E: std::error::Error + 'static>(error: &NetworkError, is_it: impl Fn(&E) -> bool) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(&is_it) {
+        if error.downcast_ref::<E>().is_some_and(&is_it) {
             return true;
         }
+        let io = error.downcast_ref::<std::io::Error>();
         // Its source is that of the error that it wraps, and not that error.
         let wrapped = io.and_then(std::io::Error::get_ref).map(|error| error as &dyn std::error::Error);
         cause = wrapped.or_else(|| error.source());

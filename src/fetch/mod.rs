@@ -25,6 +25,7 @@ mod list;
 mod oauth;
 mod pages;
 mod paginate;
+mod private;
 mod rate;
 mod redact;
 mod redirect;

@@ -17,6 +17,8 @@ pub(super) struct Hop {
     pub(super) method: Method,
     /// Whether all requests so far, and this one, are for the origin that the list names.
     pub(super) is_home: bool,
+    /// Whether the addresses of its host are judged when they are known.
+    pub(super) is_guarded: bool,
 }
 
 impl Hop {
@@ -27,7 +29,7 @@ impl Hop {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         let is_home = ask.is_home(&url);
-        Self { url, method: ask.own().method, is_home }
+        Self { url, method: ask.own().method, is_home, is_guarded: false }
     }
 
     /// The request that an answer to this one asks for.

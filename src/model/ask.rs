@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use url::{Origin, Url};
+use url::{Host, Origin, Url};
 
 use super::Location;
 use crate::config::{Header, Method, Secret};
@@ -15,6 +15,8 @@ use crate::config::{Header, Method, Secret};
 #[derive(Debug, Clone)]
 pub struct Ask {
     home: Option<Origin>,
+    /// The host that the list names, wherever it is led from there.
+    listed_host: Option<Host<String>>,
     userinfo: Option<(String, Secret)>,
     own: Arc<PageOptions>,
 }
@@ -36,7 +38,9 @@ impl Ask {
     /// # Errors
     /// It brings two credentials.
     pub fn new(location: &Location, own: Arc<PageOptions>) -> Result<Self, String> {
-        let Location::Http(url) = location else { return Ok(Self { home: None, userinfo: None, own }) };
+        let Location::Http(url) = location else {
+            return Ok(Self { home: None, listed_host: None, userinfo: None, own });
+        };
         let has_userinfo = !url.username().is_empty() || url.password().is_some();
         if has_userinfo && own.headers.iter().any(|header| header.name() == "authorization") {
             return Err(
@@ -46,18 +50,29 @@ impl Ask {
         }
         let userinfo = has_userinfo
             .then(|| (url.username().to_owned(), Secret::new(url.password().unwrap_or_default().to_owned())));
-        Ok(Self { home: Some(url.origin()), userinfo, own })
+        Ok(Self {
+            home: Some(url.origin()),
+            listed_host: url.host().map(|host| host.to_owned()),
+            userinfo,
+            own,
+        })
     }
 
     /// How a page is asked for that is found where the secrets may not go: without them, even if it leads back.
     #[must_use]
     pub fn away(&self) -> Self {
-        Self { home: None, userinfo: None, own: Arc::clone(&self.own) }
+        let listed_host = self.listed_host.clone();
+        Self { home: None, listed_host, userinfo: None, own: Arc::clone(&self.own) }
     }
 
     /// Whether `url` is where its secrets may go.
     pub fn is_home(&self, url: &Url) -> bool {
         self.home.as_ref() == Some(&url.origin())
+    }
+
+    /// The host of the URL in the list from which it was led on.
+    pub fn listed_host(&self) -> Option<&Host<String>> {
+        self.listed_host.as_ref()
     }
 
     /// Name and password of the URL in the list, percent-encoded as they stand there.

@@ -255,10 +255,15 @@ impl Saving {
 
     /// Why nothing goes on with an unfinished run any more.
     fn why_over(&self, run: &RunRow) -> Option<String> {
-        let age = time_since(&run.work_started_at);
+        let began = &run.work_started_at;
+        // Whatever was done since then is younger, so it tells of a clock that was set back, too.
+        let Some(age) = time_since(&run.start.started_at).and_then(|_| time_since(began)) else {
+            return Some(format!(
+                "it began at {began}, and this machine's clock was set back since, so that its age is not known"
+            ));
+        };
         let oldest = self.config.resume_within;
-        if age.is_none_or(|age| age > oldest) {
-            let began = &run.work_started_at;
+        if age > oldest {
             let within = oldest.as_secs_f64();
             return Some(format!("it began at {began}, more than {within} s ago (--resume-within)"));
         }

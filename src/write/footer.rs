@@ -38,15 +38,16 @@ impl Footer {
         options.to_string()
     }
 
-    /// The version, the options that shape rows, the list and the counts of a run.
-    pub fn of_run(config: &Config, report: &Report, list_digest: &str) -> Self {
+    /// The version, the options that shape rows, the list and the counts of a run. Of one that replays another, so
+    /// many pages are `unkept`, since they had failed.
+    pub fn of_run(config: &Config, report: &Report, list_digest: &str, unkept: u64) -> Self {
         let pair = |key: &str, value: String| (format!("etl.{key}"), value);
         Self(vec![
             pair("version", env!("CARGO_PKG_VERSION").to_owned()),
             pair("options", Self::options(config)),
             pair("list_sha256", list_digest.to_owned()),
-            pair("pages_listed", report.pages.listed.to_string()),
-            pair("pages_failed", report.pages.failed.to_string()),
+            pair("pages_listed", (report.pages.listed + unkept).to_string()),
+            pair("pages_failed", (report.pages.failed + unkept).to_string()),
             pair("records_seen", report.records.seen.to_string()),
             pair("records_written", report.records.written.to_string()),
             pair("records_rejected", report.records.rejected.to_string()),

@@ -117,6 +117,27 @@ fn replay_gives_the_same_file_and_asks_for_nothing() {
 }
 
 #[test]
+fn replay_of_a_run_with_pages_that_never_came_gives_the_same_file() {
+    let site = site();
+    let server = Server::over(site.root());
+    let (input, kept) = (Folder::new(), Folder::new());
+    let targets = [
+        "a.json",
+        "gone.json",
+        "lines.log?type=application/x-ndjson",
+        "a.json",
+        "large.ndjson?status=404",
+        "no.json",
+        "b.ndjson",
+    ];
+    server.list(&input, &targets);
+    let (file, first) = keep(&input, &kept, "--provenance", 3);
+    assert_eq!((first.count("/pages/failed"), first.count("/pages/duplicate")), (3, 1));
+    let (output, _) = replay(&kept, "--provenance", 3);
+    assert!(output.read("out.parquet") == file, "the footer is that of the run");
+}
+
+#[test]
 fn bodies_are_kept_as_they_came_with_what_was_said_of_them() {
     let site = Folder::with_pages(&[("a.json", "[{\"id\":1}]")]);
     let api = Api::new(|_| {

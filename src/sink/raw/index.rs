@@ -220,6 +220,11 @@ pub struct KeptRunEnd {
 }
 
 impl KeptRun {
+    /// How many of its pages failed before all of their body had come; none are known of a run that did not end.
+    pub fn unkept_count(&self) -> u64 {
+        self.end.map_or(0, |end| end.listed.saturating_sub(end.duplicate + self.page_count))
+    }
+
     /// Looks for the run in the index of `folder`. Reads all of it and keeps no page.
     ///
     /// # Errors
