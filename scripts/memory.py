@@ -15,6 +15,7 @@ import dataclasses
 import fnmatch
 import importlib.util
 import itertools
+import json
 import pathlib
 import shutil
 import sys
@@ -22,6 +23,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # The checkout stays clean.
 
+from harness import large
 from harness.pages import Page, filled, list_of
 from harness.program import Server, aside, run, size_of
 
@@ -116,6 +118,44 @@ CASES = [
 ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Large:
+    """A run over records that become many times their bytes; see `harness/large.py`."""
+
+    name: str
+    #: Which records.
+    kind: str
+    options: str = ""
+    count: int = 1
+
+
+#: Run with each `--memory` and `--threads` of these, unless others are asked for.
+LARGE_MEMORIES = ("64MiB", "512MiB")
+LARGE_THREADS = (1, 2, 8)
+LARGE_CASES = [
+    Large("grow-alternating", "alternating"),
+    Large("grow-alternating-4", "alternating", count=4),
+    Large("grow-pairs", "pairs"),
+    Large("grow-deep-20", "deep-20"),
+    Large("grow-deep-20-text", "deep-20-text"),
+    Large("grow-deep-100-text", "deep-100-text"),
+    Large("grow-deep-json", "deep-20", "--nested json"),
+    Large("grow-keys", "keys"),
+    Large("grow-keys-json", "keys", "--nested json"),
+    Large("grow-ones", "ones"),
+    Large("grow-ones-json", "ones", "--nested json"),
+    Large("grow-empties", "empties"),
+    Large("grow-hash", "digits", "--hash x --hash-key {key}"),
+    Large("grow-jq", "digits", "--jq ."),
+    Large("grow-jq-alternating", "alternating", "--jq ."),
+    Large("grow-jq-deep", "deep-20", "--jq ."),
+    Large("grow-digits", "digits"),
+    Large("grow-values", "values", count=6),
+    Large("grow-string", "string", count=24),
+    Large("grow-controls", "raw-controls", count=2),
+]
+
+
 def _records(name, scale):
     """Records of 50 MB; fewer of them at a smaller scale, and two at least."""
     return [Page(((name, scaled(20, scale, least=2)),))]
@@ -127,10 +167,20 @@ def main():
     if args.list:
         for case in args.cases:
             print(f"{case.name}: --memory {case.memory} {case.options}")
+        for case, memory, threads in args.large_runs:
+            print(f"{case.name}: --memory {memory} --threads {threads} {case.options}")
         return 0
     print("| case | memory | peak RSS | wall | ok |\n| --- | ---: | ---: | ---: | --- |", flush=True)
     failures = []
     with tempfile.TemporaryDirectory(prefix="etl-memory-", dir=args.scratch) as scratch, Server() as server:
+        for case, memory, threads in args.large_runs:
+            finished = large_run(args, case, memory, threads, pathlib.Path(scratch, case.name), server.origin)
+            faults = list(faults_of_large(case, size_of(memory), finished))
+            ok = "NO" if faults else "yes"
+            peak = f"{finished.peak_bytes / MIB:.0f} MiB"
+            print(f"| {case.name}, {threads} threads | {memory} | {peak} | {finished.seconds:.1f} s | {ok} |", flush=True)
+            failures += [f"- {case.name} at {memory} with {threads} threads: {fault}" for fault in faults]
+            shutil.rmtree(finished.folder.parent)
         for case in args.cases:
             memory = args.memory or case.memory
             plan = aside(plan_of, case.name, args.scale)
@@ -173,6 +223,57 @@ def plan_of(case_name, scale):
     # Only what names the pages goes back: what was computed on the way is not needed there.
     bare = [Page.parse(page.target) for page in pages]
     return Plan(bare, sum(page.record_count for page in pages), sum(page.row_count for page in pages), rejects)
+
+
+def large_run(args, case, memory, threads, place, origin):
+    """Runs one of the large cases."""
+    place.mkdir()
+    key = place / "key"
+    key.write_text("0123456789abcdef0123456789abcdef")
+    options = ["--memory", memory, "--threads", str(threads), *case.options.format(key=key).split()]
+    urls = [origin + large.target(case.kind, number) for number in range(1, 1 + case.count)]
+    return run(args.etl, urls, place / "out", options, args.seconds)
+
+
+def faults_of_large(case, memory_bytes, finished):
+    """Everything that is wrong with a run over records each of which is a row or rejected for its size."""
+    rejects = aside(large_rejects, finished.rejects_path, case.kind)
+    expected_code = 0 if not rejects else 3 if len(rejects) < case.count else 1
+    if case.kind == "raw-controls":
+        expected_code = 1
+    if finished.exit_code != expected_code or finished.is_killed:
+        yield f"exit {expected_code} expected, {finished.how_it_ended()}"
+    if finished.peak_bytes > memory_bytes + BESIDE_BYTES_MAX:
+        yield f"{finished.peak_bytes} bytes were resident, {memory_bytes + BESIDE_BYTES_MAX} are allowed"
+    yield from (reject for reject in rejects.values() if reject)
+    rows = aside(ids_of, finished.out) if finished.out.exists() else []
+    ids = sorted([*rows, *rejects])
+    if ids != list(range(1, 1 + case.count)):
+        yield f"records 1 to {case.count} expected, rows {rows} and rejects {sorted(rejects)} found"
+
+
+def large_rejects(path, kind):
+    """What is wrong with each rejected record, or nothing, by its id. Called aside, for they are large."""
+    found = {}
+    if path.exists():
+        with path.open("rb") as lines:
+            for reject in map(json.loads, lines):
+                number = reject["line"]
+                wanted = "control characters" if kind == "raw-controls" else "takes more; raise --memory"
+                fault = None
+                if wanted not in reject["reason"]:
+                    fault = f"record {number}: {reject['reason']}"
+                elif reject["raw"].encode() != large.body(kind, number).strip():
+                    fault = f"record {number} is not kept as it came"
+                found[number] = fault
+    return found
+
+
+def ids_of(path):
+    """The ids of the rows. Called aside, so that pyarrow's memory is never this process's own."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(path, columns=["id"]).column("id").to_pylist()
 
 
 def row_difference(path, pages):
@@ -225,12 +326,17 @@ def parse():
     parser.add_argument("--etl", type=pathlib.Path, default=pathlib.Path("target/release/etl"), help="the program")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the pages, or how many they are [1]")
     parser.add_argument("--memory", help="this --memory for every case instead of its own")
+    parser.add_argument("--threads", type=int, help="these --threads alone for records that grow")
     parser.add_argument("--seconds", type=float, default=1_200, help="a run that takes longer is killed [1200]")
     parser.add_argument("--scratch", type=pathlib.Path, help="folder for the outputs [a temporary one]")
     parser.add_argument("--list", action="store_true", help="show the cases and run none")
     args = parser.parse_args()
-    args.cases = [case for case in CASES if not args.names or any(fnmatch.fnmatch(case.name, n) for n in args.names)]
-    if not args.cases:
+    is_named = lambda case: not args.names or any(fnmatch.fnmatch(case.name, name) for name in args.names)
+    args.cases = list(filter(is_named, CASES))
+    memories = [args.memory] if args.memory else LARGE_MEMORIES
+    threads = [args.threads] if args.threads else LARGE_THREADS
+    args.large_runs = list(itertools.product(filter(is_named, LARGE_CASES), memories, threads))
+    if not args.cases and not args.large_runs:
         parser.error(f"no case is named {' or '.join(args.names)}; --list shows them")
     if not 0 < args.scale <= 10:
         parser.error(f"--scale: expected a number above 0 and up to 10, got {args.scale}")

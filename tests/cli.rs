@@ -88,3 +88,5 @@ mod table;
 mod talk;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/wholeness.rs"]
+mod wholeness;

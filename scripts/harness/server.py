@@ -17,6 +17,7 @@ import time
 if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from harness import large
 from harness.pages import Page
 
 WAITING_CONNECTIONS_MAX = 1024
@@ -59,10 +60,19 @@ def _serve(connection, attempts):
     with connection, connection.makefile("rb") as requests:
         try:
             while target := _target_of_next(requests):
-                if not _answer(connection, Page.parse(target), attempts.next(target)):
+                if target.startswith("/large/"):
+                    _answer_large(connection, *large.parse(target))
+                elif not _answer(connection, Page.parse(target), attempts.next(target)):
                     return
         except OSError:
             return  # The client went away, as it may.
+
+
+def _answer_large(connection, name, number):
+    body = large.body(name, number)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode())
+    connection.sendall(body)
 
 
 def _target_of_next(requests):

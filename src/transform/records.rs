@@ -685,6 +685,90 @@ mod tests {
         batches_of(body, &config)
     }
 
+    /// A record with a list of so many objects, each of which has one of 60 keys.
+    fn alternating(count: usize) -> String {
+        let objects: Vec<_> = (0..count).map(|place| format!("{{\"k{:02}\":1}}", place % 60)).collect();
+        format!("{{\"id\":1,\"list\":[{}]}}", objects.join(","))
+    }
+
+    /// Records that are small as text and not as columns, of every kind.
+    fn growing_records() -> Vec<String> {
+        let deep = "[".repeat(20) + "1" + &"]".repeat(20);
+        let wide: Vec<_> = (0..60).map(|key| format!("\"k{key}\":1")).collect();
+        vec![
+            alternating(60_000),
+            format!("{{\"list\":[{{{}}}{}]}}", wide.join(","), ",{}".repeat(30_000)),
+            format!("{{\"list\":[{}]}}", vec![deep; 60_000].join(",")),
+            format!("{{\"list\":[{}]}}", vec!["[1]"; 600_000].join(",")),
+            format!("{{\"list\":[{}]}}", vec!["{}"; 600_000].join(",")),
+            format!("{{\"values\":[{}]}}", vec!["1"; 600_000].join(",")),
+        ]
+    }
+
+    fn config_with_room(record_memory_bytes: usize) -> TransformConfig {
+        TransformConfig { record_memory_bytes, ..TransformConfig::default() }
+    }
+
+    #[test]
+    fn record_that_takes_more_memory_than_it_may_is_refused_alone() {
+        for record in growing_records() {
+            let body = format!("{{\"id\":1}}\n{record}\n{{\"id\":2}}\n");
+            let batches = batches_of(body.clone(), &config_with_room(2 << 20));
+            let rejects: Vec<_> = batches.iter().flat_map(|batch| &batch.rejects).collect();
+            let rows: usize = batches.iter().map(|batch| batch.row_count).sum();
+            assert_eq!((rejects.len(), rows), (1, 2), "{}", &record[..40]);
+            let reason = &rejects[0].reason;
+            assert!(reason.contains(&format!("got one of {} bytes of text", record.len())), "{reason}");
+            assert_eq!(rejects[0].raw, RawRecord::Bytes(record.clone().into_bytes()));
+            assert!(!rejects[0].pointer.is_empty(), "{reason}");
+            // With room enough it is a record as any other.
+            let batches = batches_of(body, &config_with_room(1 << 30));
+            assert_eq!(batches.iter().map(|batch| batch.row_count).sum::<usize>(), 3, "{}", &record[..40]);
+        }
+    }
+
+    #[test]
+    fn chunk_that_takes_more_than_there_is_room_for_is_left_as_it_was() {
+        let config = config_with_room(1 << 30);
+        for record in growing_records() {
+            let body = format!("{{\"id\":1}}\n{record}\n").into_bytes();
+            let chunk = Chunk::whole(body.clone(), DeclaredForm::Ndjson, true);
+            let decoded = decode_within(1 << 20, chunk, &config, None).unwrap();
+            assert!(decoded.is_empty() && decoded.batch.rejects.is_empty(), "{}", &record[..40]);
+            let rest = decoded.rest.expect("all of it");
+            assert_eq!(rest.bytes(), body);
+            let decoded = decode_within(usize::MAX, rest, &config, None).unwrap();
+            let rows = decoded.batch.row_count
+                + decoded.rest.map_or(0, |rest| decode(rest, &config).unwrap().batch.row_count);
+            assert_eq!(rows, 2, "{}", &record[..40]);
+        }
+    }
+
+    #[test]
+    fn batches_are_the_same_whatever_room_there_is() {
+        let small: String =
+            (0..2_000).map(|id| format!("{{\"id\":{id},\"list\":[{{\"a\":1}},{{}}]}}\n")).collect();
+        let body =
+            small.clone() + &alternating(20_000) + "\n" + &small + &alternating(15_000) + "\n" + &small;
+        let sizes = |room: usize| -> Vec<_> {
+            batches_of(body.clone(), &config_with_room(room)).iter().map(|batch| batch.row_count).collect()
+        };
+        let expected = sizes(1 << 30);
+        assert!(expected.len() > 1, "{expected:?}");
+        for room in [18 << 20, 32 << 20, 100 << 20] {
+            assert_eq!(sizes(room), expected, "{room}");
+        }
+    }
+
+    #[test]
+    fn filter_reads_no_record_that_takes_more_memory_than_it_may() {
+        let config = TransformConfig { jq: Some(".".into()), ..config_with_room(2 << 20) };
+        let batches = batches_of(alternating(60_000) + "\n{\"id\":2}\n", &config);
+        let rejects: Vec<_> = batches.iter().flat_map(|batch| &batch.rejects).collect();
+        assert_eq!((rejects.len(), batches.iter().map(|batch| batch.row_count).sum::<usize>()), (1, 1));
+        assert!(rejects[0].reason.contains("raise --memory"), "{}", rejects[0].reason);
+    }
+
     #[test]
     fn results_of_one_record_are_never_in_two_batches() {
         let objects =
