@@ -370,6 +370,8 @@ impl Saving {
             return self.save_failed_pages();
         }
         self.folder.make()?;
+        // First of all, so that the folder is known for ours.
+        self.ledger()?;
         let table = sinks.table.save(sinks.output, &mut self.folder).await?;
         // Rows that wait for the first column can't be kept, nor what comes behind them.
         let Some(SavedTable { parts, shapes, void }) = table else { return self.save_failed_pages() };
@@ -465,8 +467,9 @@ impl Saving {
     /// # Errors
     /// It can't be written, or removed.
     pub(super) fn end(mut self, report: &Report) -> Result<()> {
-        let is_left = matches!(report.status, Status::Interrupted)
+        let is_stopped = matches!(report.status, Status::Interrupted)
             || report.exit_code == ErrorKind::Storage.exit_code();
+        let is_left = is_stopped && (self.has_saved() || self.folder.is_named());
         self.save_failed_pages()?;
         if let Some(ledger) = &mut self.ledger {
             let is_complete = matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial);

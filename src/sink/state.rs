@@ -21,14 +21,12 @@ const REJECTS: &str = "etl-rejects-";
 /// What says that a folder is one of these.
 const MARKER: Marker = Marker {
     option: "--state",
-    is_there: |folder| is_file(&folder.join(MARKER_NAME)) || has_ledger(folder),
-    // Versions that left no mark made the ledger first, under another name.
+    is_there: has_ledger,
     comes_before: |path| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         name == LOCK_NAME || name.starts_with("ledger.sqlite.new")
     },
 };
-const MARKER_NAME: &str = ".etl-state";
 /// What the lock of a named folder stands beside, and its name.
 const LOCKED: &str = "run";
 const LOCK_NAME: &str = ".run.etl-lock";
@@ -68,7 +66,6 @@ impl StateFolder {
         }
         make(path)?;
         let lock = Lock::acquire(&path.join(LOCKED), "--state")?;
-        mark(path)?;
         Ok(Self {
             path: path.to_owned(),
             is_named: true,
@@ -111,8 +108,7 @@ impl StateFolder {
     /// # Errors
     /// It can't be made.
     pub fn make(&self) -> Result<()> {
-        make(&self.path)?;
-        mark(&self.path)
+        make(&self.path)
     }
 
     /// Where the file with this name stands, or stood: no other one will have it.
@@ -196,7 +192,6 @@ impl StateFolder {
         if self.is_named {
             return Ok(());
         }
-        remove(&self.path.join(MARKER_NAME))?;
         match fs::remove_dir(&self.path) {
             // What is not ours stays.
             Err(error) if error.kind() == IoErrorKind::DirectoryNotEmpty => {
@@ -246,13 +241,8 @@ fn number_of(name: &str) -> Option<u64> {
         .and_then(|number| number.parse().ok())
 }
 
-/// Leaves the mark in a folder that was found to be ours.
-fn mark(folder: &Path) -> Result<()> {
-    let path = folder.join(MARKER_NAME);
-    if is_file(&path) { Ok(()) } else { open_scratch(&path, 0o600).map(drop) }
-}
-
-/// Whether a version that left no marker has worked in the folder.
+/// Whether a ledger of ours stands in the folder: it is what is made there first. One of which some bytes are damaged is
+/// one still.
 fn has_ledger(folder: &Path) -> bool {
     let path = folder.join("ledger.sqlite");
     if !is_file(&path) {
@@ -260,9 +250,8 @@ fn has_ledger(folder: &Path) -> bool {
     }
     let mut begin = [0; APPLICATION_ID_PLACE + size_of::<i32>()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
-    read.is_ok()
-        && begin.starts_with(SQLITE_BEGIN)
-        && begin[APPLICATION_ID_PLACE..] == LEDGER_APPLICATION_ID.to_be_bytes()
+    let is_ours = begin[APPLICATION_ID_PLACE..] == LEDGER_APPLICATION_ID.to_be_bytes();
+    read.is_ok() && (begin.starts_with(SQLITE_BEGIN) || is_ours)
 }
 
 /// The name of a file in its folder.
