@@ -108,7 +108,8 @@ impl Disk {
         names.lines().map(str::to_owned).collect()
     }
 
-    /// Exit 6, path and cause in words, the old file as it was, and nothing hidden beside it.
+    /// Exit 6, path and cause in words, the old file as it was, and nothing beside it but what is kept of pages that are
+    /// done.
     #[track_caller]
     fn check_full(&self, outcome: Outcome, place: &Path) {
         let outcome = outcome.exits(6);
@@ -116,7 +117,10 @@ impl Disk {
         assert_eq!(outcome.summary()["outputs"].as_array().unwrap().len(), 0);
         assert!(self.found.read("out") == self.old, "the old file was touched");
         let names = self.names();
-        assert!(names.iter().all(|name| ["out.parquet", REJECTS].contains(&name.as_str())), "{names:?}");
+        assert!(
+            names.iter().all(|name| ["out.parquet", "out.parquet.etl", REJECTS].contains(&name.as_str())),
+            "{names:?}"
+        );
     }
 }
 
