@@ -154,6 +154,40 @@ pub enum ColumnType {
     List(Box<ColumnType>),
 }
 
+impl ColumnType {
+    /// Columns without columns below them.
+    pub fn leaf_count(&self) -> usize {
+        match self {
+            Self::Struct(fields) => fields.iter().map(|(_, of)| of.leaf_count()).sum(),
+            Self::List(element) => element.leaf_count(),
+            _ => 1,
+        }
+    }
+
+    /// The type with one of its leaves alone, and what leads there.
+    ///
+    /// # Panics
+    /// There is no such leaf.
+    #[must_use]
+    pub fn only_leaf(&self, leaf: usize) -> Self {
+        match self {
+            Self::Struct(fields) => {
+                let mut left = leaf;
+                for (name, of) in fields {
+                    let count = of.leaf_count();
+                    if left < count {
+                        return Self::Struct(vec![(Arc::clone(name), of.only_leaf(left))]);
+                    }
+                    left -= count;
+                }
+                panic!("expected a leaf of {} fields, got leaf {leaf}", fields.len())
+            }
+            Self::List(element) => Self::List(Box::new(element.only_leaf(leaf))),
+            _ => self.clone(),
+        }
+    }
+}
+
 impl Shape {
     /// The shape of values of these kinds, without anything below.
     pub fn of_kinds(kinds: Kinds) -> Self {

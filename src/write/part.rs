@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions,
@@ -44,6 +44,11 @@ use crate::sink::{Scratch, Writeback};
 const DATA_PAGE_BYTES_MAX: usize = 128 << 10;
 /// Bytes that a value which all rows have alike is spelled out to at once.
 const SPELLED_BYTES_MAX: usize = 1 << 20;
+/// Bytes that a column with columns below it may take as a whole while it is encoded; a larger one is spread out and
+/// encoded leaf by leaf. Objects in a long list may each have a few of its columns.
+const WHOLE_COLUMN_BYTES_MAX: usize = 16 << 20;
+/// Bytes for each value of a list then: the value, its place, and its two levels.
+const LIST_VALUE_BYTES: usize = 20;
 /// Row groups are numbered with 16 bits in Parquet.
 const ROW_GROUPS_MAX: usize = i16::MAX as usize;
 
@@ -176,18 +181,28 @@ impl PartColumns {
         to_form(&convert(array, from, to), to, self.form)
     }
 
-    /// The arrays of one column of a row group, in the types of this part.
-    pub(super) fn arrays(&self, place: usize, row_group: &RowGroup) -> impl Iterator<Item = ArrayRef> {
+    /// Encodes one column of a row group, in the types of this part.
+    pub(super) fn encode(
+        &self,
+        place: usize,
+        row_group: &RowGroup,
+        encoder: &mut ColumnEncoder,
+    ) -> Result<(), ParquetError> {
         let column = &self.columns[place];
-        let pieces = row_group.slices.iter().flat_map(|slice| column.pieces(slice));
-        pieces.map(|piece| column.array(&piece, self.form))
+        for piece in row_group.slices.iter().flat_map(|slice| column.pieces(slice)) {
+            match column.type_by_leaves(&piece) {
+                Some(of) => encoder.encode_by_leaves(of, |of| column.array_as(&piece, of, self.form))?,
+                None => encoder.encode(&column.array(&piece, self.form))?,
+            }
+        }
+        Ok(())
     }
 
     /// Which leaves of a column get a dictionary, from its arrays in the first row group.
     pub(super) fn dictionaries(&self, place: usize, row_group: &RowGroup) -> Vec<bool> {
         match self.columns[place].source {
             Source::Provenance { place } => vec![Provenance::ALL[place] != Provenance::Record],
-            _ => dictionary_pays(&self.arrays(place, row_group).collect::<Vec<_>>()),
+            _ => self.columns[place].dictionaries(&row_group.slices, self.form),
         }
     }
 }
@@ -210,7 +225,42 @@ impl PartColumn {
         })
     }
 
-    fn array(&self, Slice { rows, start, length }: &Slice, form: Form) -> ArrayRef {
+    /// Which leaves get a dictionary, from these slices.
+    fn dictionaries(&self, slices: &[Slice], form: Form) -> Vec<bool> {
+        match slices.iter().find_map(|slice| self.type_by_leaves(slice)) {
+            Some(of) => (0..of.leaf_count())
+                .flat_map(|leaf| {
+                    let of = of.only_leaf(leaf);
+                    let arrays = slices.iter().map(|slice| self.array_as(slice, &of, form));
+                    dictionary_pays(&arrays.collect::<Vec<_>>())
+                })
+                .collect(),
+            None => dictionary_pays(&slices.iter().map(|slice| self.array(slice, form)).collect::<Vec<_>>()),
+        }
+    }
+
+    /// The type of the column, if this slice of it is too large to be encoded as a whole.
+    fn type_by_leaves(&self, slice: &Slice) -> Option<&ColumnType> {
+        let Source::Record { place, name, of } = &self.source else { return None };
+        let found = slice.rows.place_of(name, *place)?;
+        is_by_leaves(slice.rows.columns[found].values(), of).then_some(of)
+    }
+
+    /// The column of records in a type that has all of this slice's values, or some of its leaves.
+    fn array_as(&self, Slice { rows, start, length }: &Slice, of: &ColumnType, form: Form) -> ArrayRef {
+        let Source::Record { place, name, .. } = &self.source else {
+            unreachable!("computed columns have no leaves")
+        };
+        match rows.place_of(name, *place) {
+            Some(found) => rows.columns[found].array(*start, *length, |values| {
+                to_form(&convert(values, &rows.types[found].1, of), of, form)
+            }),
+            None => new_null_array(output_field(name, of).data_type(), *length),
+        }
+    }
+
+    fn array(&self, slice: &Slice, form: Form) -> ArrayRef {
+        let Slice { rows, start, length } = slice;
         let absent = || new_null_array(self.field.data_type(), *length);
         match &self.source {
             Source::Feature { field, feature } => match &rows.features[*field] {
@@ -218,13 +268,28 @@ impl PartColumn {
                 None => absent(),
             },
             Source::Provenance { place } => rows.provenance[*place].array(*start, *length, Arc::clone),
-            Source::Record { place, name, of } => match rows.place_of(name, *place) {
-                Some(found) => rows.columns[found].array(*start, *length, |values| {
-                    to_form(&convert(values, &rows.types[found].1, of), of, form)
-                }),
-                None => absent(),
-            },
+            Source::Record { of, .. } => self.array_as(slice, of, form),
         }
+    }
+}
+
+/// Whether an array is so large once it has this type that it is encoded leaf by leaf.
+pub(super) fn is_by_leaves(array: &ArrayRef, of: &ColumnType) -> bool {
+    let leaf_count = of.leaf_count();
+    leaf_count > 1 && list_values_count(array) * leaf_count * LIST_VALUE_BYTES > WHOLE_COLUMN_BYTES_MAX
+}
+
+/// Values of the longest list column in an array.
+fn list_values_count(array: &ArrayRef) -> usize {
+    match array.data_type() {
+        DataType::List(_) => {
+            let values = array.as_list::<i32>().values();
+            values.len().max(list_values_count(values))
+        }
+        DataType::Struct(_) => {
+            array.as_struct().columns().iter().map(list_values_count).max().unwrap_or_default()
+        }
+        _ => 0,
     }
 }
 
@@ -293,6 +358,21 @@ impl ColumnEncoder {
     pub(super) fn encode(&mut self, array: &ArrayRef) -> Result<(), ParquetError> {
         for (leaf, writer) in compute_leaves(&self.field, array)?.iter().zip(&mut self.writers) {
             writer.write(leaf)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes an array of this type leaf by leaf, as `array_of` gives it with each of them alone.
+    pub(super) fn encode_by_leaves(
+        &mut self,
+        of: &ColumnType,
+        array_of: impl Fn(&ColumnType) -> ArrayRef,
+    ) -> Result<(), ParquetError> {
+        for (leaf, writer) in self.writers.iter_mut().enumerate() {
+            let of = of.only_leaf(leaf);
+            for leaf in compute_leaves(&output_field(self.field.name(), &of), &array_of(&of))? {
+                writer.write(&leaf)?;
+            }
         }
         Ok(())
     }

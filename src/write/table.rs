@@ -632,9 +632,7 @@ impl TableWriter {
                 let metrics = Arc::clone(&self.tools.metrics);
                 self.tools.pool.run(move || {
                     let begun = Instant::now();
-                    for array in columns.arrays(place, &row_group) {
-                        encoder.encode(&array)?;
-                    }
+                    columns.encode(place, &row_group, &mut encoder)?;
                     let chunks = encoder.close();
                     metrics.encode_time.add(begun.elapsed());
                     chunks

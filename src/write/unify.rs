@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use super::footer::Footer;
 use super::part::{
-    ColumnChunks, ColumnEncoder, FinishedPart, Origin, PartColumns, PartFile, could_not_encode, verify,
+    ColumnChunks, ColumnEncoder, FinishedPart, Origin, PartColumns, PartFile, could_not_encode, is_by_leaves,
+    verify,
 };
 use super::part_reader::{ColumnCursor, PartReader};
 use crate::config::RowGroupConfig;
@@ -227,11 +228,14 @@ fn encode(
             Origin::Narrower { place, from, to } => (*place, Some((from, to))),
         };
         let mut encode = |array| {
-            let array = match widened {
-                Some((from, to)) => columns.widened(&array, from, to),
-                None => array,
+            let encoded = match widened {
+                Some((from, to)) if is_by_leaves(&array, to) => {
+                    encoder.encode_by_leaves(to, |to| columns.widened(&array, from, to))
+                }
+                Some((from, to)) => encoder.encode(&columns.widened(&array, from, to)),
+                None => encoder.encode(&array),
             };
-            encoder.encode(&array).map_err(could_not_encode)
+            encoded.map_err(could_not_encode)
         };
         if pieces.len() == 1 && piece.is_whole(sources) {
             part.values(piece.row_group, place)?.try_for_each(|array| encode(array?))?;

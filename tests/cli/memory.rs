@@ -107,3 +107,31 @@ fn page_beyond_max_page_bytes_fails_and_names_the_option() {
         assert!(reason.contains("--max-page-bytes"), "{reason}");
     }
 }
+
+#[test]
+fn long_list_has_the_columns_of_other_lists_whichever_comes_first() {
+    let wide = |id: usize| {
+        let members: Vec<_> = (0..60).map(|key| format!("\"k{key:02}\":{key}")).collect();
+        format!("{{\"id\":{id},\"items\":[{{{}}}]}}\n", members.join(","))
+    };
+    // Spread out, its columns would be larger than a row group.
+    let objects: Vec<_> = (0..20_000).map(|place| format!("{{\"k{:02}\":{place}}}", place % 3)).collect();
+    let long = |id: usize| format!("{{\"id\":{id},\"items\":[{}]}}\n", objects.join(","));
+    for (first, second, place) in [(wide(0), long(1), 1), (long(0), wide(1), 0)] {
+        let site = Folder::with_pages(&[("a.ndjson", first), ("b.ndjson", second)]);
+        let output = Folder::new();
+        Etl::between(&site, &output).run().exits(0);
+        let table = Table::read(&output.path("out.parquet"));
+        let items = table.column("items");
+        let [long, wide] = [&items[place], &items[1 - place]].map(|items| items.as_array().unwrap());
+        assert_eq!((long.len(), wide.len()), (20_000, 1));
+        for (place, object) in long.iter().enumerate() {
+            let members = object.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+            let members: Vec<_> =
+                members.map(|(key, value)| (key.as_str(), value.as_u64().unwrap())).collect();
+            assert_eq!(members, [(format!("k{:02}", place % 3).as_str(), place as u64)]);
+        }
+        let all = wide[0].as_object().unwrap();
+        assert!((0..60).all(|key| all[&format!("k{key:02}")] == key), "{all:?}");
+    }
+}
