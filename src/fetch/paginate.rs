@@ -53,6 +53,8 @@ pub struct Chain {
     has_full_page: bool,
     /// What a person should know of it.
     note: Option<Note>,
+    /// Whether the page before was taken by an earlier run.
+    is_gone_on_with: bool,
 }
 
 /// What a person should know of a chain.
@@ -90,7 +92,13 @@ impl Chain {
             around_first: Around::default(),
             has_full_page: false,
             note: None,
+            is_gone_on_with: false,
         }
+    }
+
+    /// Says that the pages so far were taken by an earlier run.
+    pub fn go_on_with(&mut self) {
+        self.is_gone_on_with = true;
     }
 
     /// Its first URL.
@@ -118,6 +126,7 @@ impl Chain {
     /// # Errors
     /// It does.
     pub fn check_is_new(&mut self, end: &PageEnd, config: &PaginationConfig) -> Result<(), String> {
+        let is_gone_on_with = std::mem::take(&mut self.is_gone_on_with);
         if end.record_count == 0 {
             return Ok(());
         }
@@ -131,6 +140,10 @@ impl Chain {
         Err(format!(
             "expected other records than on the pages of the chain before, got {what}; {}",
             match self.paging.parameter() {
+                _ if is_gone_on_with => {
+                    "its data has shifted since the run was stopped that had those pages: --fresh begins anew"
+                        .to_owned()
+                }
                 Some(parameter) => format!("does the server know the parameter {parameter}?"),
                 None => "the chain leads back to where it was".to_owned(),
             }

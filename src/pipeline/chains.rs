@@ -73,6 +73,7 @@ impl OpenChain {
     pub(super) fn turn_again(mut self, id: PageId, end: &PageEnd, config: &PaginationConfig) -> Turning {
         // It was new then, and what comes behind it must be.
         drop(self.chain.check_is_new(end, config));
+        self.chain.go_on_with();
         self.turn(id, end, config).0
     }
 }

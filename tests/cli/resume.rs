@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -434,4 +436,28 @@ fn other_headers_of_the_list_begin_anew() {
     let outcome = Etl::between(&input, &output).run().exits(3);
     assert!(outcome.summary()["resumed"].is_null(), "{}", outcome.stdout);
     assert_eq!(Table::read(&output.path(OUT)).rows.len(), 8);
+}
+
+#[test]
+fn chain_whose_data_has_shifted_is_not_gone_on_with_in_silence() {
+    let has_shifted = Arc::new(AtomicBool::new(false));
+    let shifted = Arc::clone(&has_shifted);
+    // Newest first: once there are two records more, a page holds what the one before it held.
+    let api = Api::new(move |target| {
+        let offset: u64 = target.split("offset=").nth(1).map_or(0, |text| text.parse().unwrap());
+        let first = if shifted.load(Ordering::Relaxed) { offset.saturating_sub(2) } else { offset };
+        let records: Vec<_> = (first..first + 2).map(|id| format!("{{\"id\":{id}}}")).collect();
+        let records = if first < 12 { records.join(",") } else { String::new() };
+        ("Content-Type: application/json\r\n".to_owned(), format!("[{records}]"))
+    });
+    let (site, output) = (api.site(&["/log"]), Folder::new());
+    let run = |options: &str| {
+        let paginated = Etl::between(&site, &output).with("--paginate offset --page-size 2");
+        paginated.with(options).run()
+    };
+    run("--max-pages-per-run 3").exits(7);
+    has_shifted.store(true, Ordering::Relaxed);
+    let outcome = run("").exits(3);
+    let failure = outcome.summary()["failures"][0]["reason"].to_string();
+    assert!(failure.contains("its data has shifted since") && failure.contains("--fresh"), "{failure}");
 }
