@@ -502,6 +502,7 @@ fn end_of(report: &Report) -> RunEnd {
 
 fn remove(folder: &mut StateFolder) -> Result<()> {
     if folder.is_there() {
+        folder.begin_clearing()?;
         Ledger::remove(folder.path())?;
         folder.clear()?;
     }

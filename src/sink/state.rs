@@ -21,12 +21,14 @@ const REJECTS: &str = "etl-rejects-";
 /// What says that a folder is one of these.
 const MARKER: Marker = Marker {
     option: "--state",
-    is_there: has_ledger,
+    is_there: |folder| has_ledger(folder) || is_file(&folder.join(LEAVING)),
     comes_before: |path| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         name == LOCK_NAME || name.starts_with("ledger.sqlite.new")
     },
 };
+/// Stands there while the folder is emptied, so that it is known for ours to the end.
+const LEAVING: &str = ".etl-leaving";
 /// What the lock of a named folder stands beside, and its name.
 const LOCKED: &str = "run";
 const LOCK_NAME: &str = ".run.etl-lock";
@@ -180,6 +182,15 @@ impl StateFolder {
         Ok(())
     }
 
+    /// Says that what stands in the folder is removed next: all of it but the ledger by [`Self::clear`].
+    ///
+    /// # Errors
+    /// It can't be said.
+    pub fn begin_clearing(&self) -> Result<()> {
+        let path = self.path.join(LEAVING);
+        if is_file(&path) { Ok(()) } else { open_scratch(&path, 0o600).map(drop) }
+    }
+
     /// Removes the folder, which has nothing in it that is not ours; a named one stays.
     ///
     /// # Errors
@@ -189,6 +200,7 @@ impl StateFolder {
             return Ok(());
         }
         self.sweep(&HashSet::new())?;
+        remove(&self.path.join(LEAVING))?;
         if self.is_named {
             return Ok(());
         }
