@@ -166,7 +166,7 @@ impl Values {
     ) -> Read<()> {
         let start = out.len();
         out.push(b'[');
-        match self.take_numbers(field, reader, out, depth)? {
+        match self.take_numbers(field, reader, out as &mut dyn Elements, depth)? {
             Taken::List => {
                 if out.len() > start + 1 {
                     out.pop();
@@ -193,7 +193,7 @@ impl Values {
         depth: u32,
     ) -> Result<(), Stop> {
         if let Some(field) = marks.field {
-            self.take_numbers(field, &mut reader.clone(), &mut (), depth)?;
+            self.take_numbers(field, &mut reader.clone(), &mut () as &mut dyn Elements, depth)?;
         }
         if reader.peek_token() != Some(b'{') {
             self.look_into_list(marks, &mut reader.clone(), depth)?;
@@ -254,7 +254,7 @@ impl Values {
         &mut self,
         field: usize,
         reader: &mut Reader<'_>,
-        elements: &mut impl Elements,
+        elements: &mut (impl Elements + ?Sized),
         depth: u32,
     ) -> Read<Taken> {
         let Field { record, keys, .. } = &mut self.fields[field];
@@ -319,7 +319,7 @@ impl Values {
 fn take_elements(
     reader: &mut Reader<'_>,
     record: &mut RecordList,
-    elements: &mut impl Elements,
+    elements: &mut (impl Elements + ?Sized),
     depth: u32,
     (on_nonfinite, numbers_max): (OnNonfinite, usize),
 ) -> Read<()> {
@@ -359,7 +359,8 @@ fn take_elements(
     Ok(())
 }
 
-#[inline]
+// Called for each number of a page.
+#[inline(always)]
 fn element(reader: &mut Reader<'_>, position: usize) -> Read<Element> {
     match reader.peek() {
         Some(b'-' | b'0'..=b'9') => Ok(Element::Number(exact_double(reader.number()?, position)?)),
