@@ -58,7 +58,7 @@ pub fn now_rfc3339() -> String {
     DateTime::<Utc>::from(std::time::SystemTime::now()).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// How far an instant may lie ahead and count as now: clocks are corrected by seconds, and two machines differ by as much.
+/// Seconds that an instant may lie ahead and count as now: clocks are corrected by some, and two machines differ by as much.
 const CLOCK_STEP_SECONDS_MAX: i64 = 300;
 
 /// Time from an RFC 3339 instant until now; `None` if it can't be read, or lies so far ahead that the clock was set back

@@ -124,7 +124,7 @@ pub struct HttpConfig {
     pub pagination: PaginationConfig,
     /// What is sent with the requests.
     pub request: RequestConfig,
-    /// Whether a public server may lead to private addresses.
+    /// Tells whether a public server may lead to private addresses.
     pub allows_private: bool,
 }
 
@@ -221,7 +221,7 @@ impl TransformConfig {
     /// grow when it is widened.
     pub const RECORD_BYTES_MAX_LIMIT: u64 = 512 << 20;
 
-    /// What one record may take of so much memory: a seventh of all that may be resident. While a record is written,
+    /// Bytes that one record may take of so much memory: a seventh of all that may be resident. While a record is written,
     /// its columns stand beside their levels, their plain pages and their compressed ones.
     pub fn record_memory_bytes(memory_bytes: u64) -> usize {
         let resident_bytes = memory_bytes.saturating_add(ResourceConfig::BESIDE_MEMORY_BYTES);
@@ -550,7 +550,7 @@ impl ResourceConfig {
     pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
     /// The default of `--memory`: small cloud machines have it, and it holds a few dozen pages beside the row groups.
     pub const MEMORY_BYTES_DEFAULT: u64 = 512 << 20;
-    /// What a run may hold beside it: code, stacks, buffers of the allocator, and what each URL of the list takes.
+    /// Bytes that a run may hold beside it: code, stacks, buffers of the allocator, and what each URL of the list takes.
     pub const BESIDE_MEMORY_BYTES: u64 = 64 << 20;
     /// Open files that are the run's own: its parts, its ledger and locks, the list, what waits for the system.
     const OWN_FILES: usize = 40;

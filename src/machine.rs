@@ -16,7 +16,7 @@ pub(crate) fn peak_rss_bytes() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Whether whoever started this process has it ignore SIGHUP.
+/// Tells whether whoever started this process has it ignore SIGHUP.
 pub(crate) fn ignores_hangup() -> bool {
     // The first of the signals.
     const HANGUP: u64 = 1;

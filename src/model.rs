@@ -37,7 +37,7 @@ pub const FAILED_PAGE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// of the good ones. So many bytes, and the size, tell pages apart.
 pub const FAILED_PAGE_HASHED_BYTES_MAX: u64 = 64 << 20;
 
-/// What marks an SQLite database as a ledger of etl: "etlL".
+/// Mark of an SQLite database that is a ledger of etl: "etlL".
 pub const LEDGER_APPLICATION_ID: i32 = 0x6574_6C4C;
 
 /// Names a page: where its rows stand, and where a person finds it.
@@ -306,7 +306,7 @@ pub struct PageBatch {
     pub records_hint: Option<String>,
     /// What stands around the records.
     pub around: Around,
-    /// Whether the text that they stand in has an end of its own.
+    /// Tells whether the text that they stand in has an end of its own.
     pub is_self_contained: bool,
     /// The records, where something stands around them and pages are told apart.
     pub records: RecordsDigest,

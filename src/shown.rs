@@ -45,7 +45,7 @@ pub fn toml_string(text: &str) -> String {
     out
 }
 
-/// Whether a letter stands for itself: no control character, and none that turns or hides what is beside it.
+/// Tells whether a letter stands for itself: no control character, and none that turns or hides what is beside it.
 pub fn is_plain(letter: char) -> bool {
     let is_hidden = matches!(
         letter,

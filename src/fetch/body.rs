@@ -225,7 +225,7 @@ impl Body {
         self.head.end_proven
     }
 
-    /// Whether it was compressed, so that it has an end of its own.
+    /// Tells whether it was compressed, so that it has an end of its own.
     pub fn was_coded(&self) -> bool {
         self.was_coded
     }

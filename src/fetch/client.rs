@@ -47,7 +47,7 @@ pub(super) use http_body::HttpBody;
 const USER_AGENT: &str = concat!("etl/", env!("CARGO_PKG_VERSION"));
 /// A login and a few moves of an API; more is a loop or a maze.
 const REDIRECT_COUNT_MAX: usize = 10;
-/// How long a connection stays open for a next request: hosts may be many, and open connections are not.
+/// Time that a connection stays open for a next request: hosts may be many, and open connections are not.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(15);
 /// How often it is looked whether a request is left behind.
 const LATE_LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -698,13 +698,13 @@ fn form(response: &Response, asked: &Url, answered: &Url) -> DeclaredForm {
     }
 }
 
-/// Whether what was received is no TLS that can be spoken or trusted, which another attempt does not change. A connection
+/// Tells whether what was received is no TLS that can be spoken or trusted, which another attempt does not change. A connection
 /// that ends in its handshake is no such fault.
 fn is_of_tls(error: &NetworkError) -> bool {
     has_cause(error, |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData)
 }
 
-/// Whether one of the errors that led to this one is of a type, and it.
+/// Tells whether one of the errors that led to this one is of a type, and it.
 fn has_cause<E: std::error::Error + 'static>(error: &NetworkError, is_it: impl Fn(&E) -> bool) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::model::{KeptPage, Location, PageFault, PageRequest, Received};
 
-/// How long a page waits for others to close their files, before that counts as a failed attempt; and how often it looks.
+/// Time that a page waits for others to close their files before that is a failed attempt, and between two looks.
 const FILES_WAIT_MAX: Duration = Duration::from_secs(60);
 const FILES_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -53,7 +53,7 @@ pub struct Chain {
     has_full_page: bool,
     /// What a person should know of it.
     note: Option<Note>,
-    /// Whether the page before was taken by an earlier run.
+    /// Tells whether the page before was taken by an earlier run.
     is_gone_on_with: bool,
 }
 
@@ -96,7 +96,7 @@ impl Chain {
         }
     }
 
-    /// Says that the pages so far were taken by an earlier run.
+    /// Notes that the pages so far were taken by an earlier run.
     pub fn go_on_with(&mut self) {
         self.is_gone_on_with = true;
     }

@@ -22,7 +22,7 @@ const PROXY_VARIABLES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
 pub(super) struct Guard {
     allows_private: bool,
     has_proxy: bool,
-    /// Whether the hosts of the list are private, of those that were looked up.
+    /// Tells whether the hosts of the list are private, of those that were looked up.
     listed: Mutex<HashMap<String, bool>>,
 }
 
@@ -45,7 +45,7 @@ impl Guard {
         Self { allows_private, has_proxy: has_proxy || has_variable, listed: Mutex::default() }
     }
 
-    /// Whether the addresses of the host of `url` are to be judged when they are known.
+    /// Tells whether the addresses of the host of `url` are to be judged when they are known.
     ///
     /// # Errors
     /// In words, why it is not asked.

@@ -147,7 +147,7 @@ fn has_secret_end(word: &str) -> bool {
     SECRET_ENDS.iter().any(|end| word.ends_with(end))
 }
 
-/// Whether a word of a key that looks secret makes it that of a cursor, written apart or as one word (`pagetoken`).
+/// Tells whether a word of a key that looks secret makes it that of a cursor, written apart or as one word (`pagetoken`).
 fn is_of_cursor(word: &str) -> bool {
     CURSOR_WORDS.contains(&word)
         || word
@@ -179,7 +179,7 @@ mod tests {
         Redaction::new(&["Tenant".into()]).show(&Url::parse(text).unwrap(), text)
     }
 
-    /// What is a secret by its name, as the README has it.
+    /// Names of secrets, as the README has them.
     const SECRETS: [&str; 44] = [
         "token",
         "access_token",
@@ -226,7 +226,7 @@ mod tests {
         "signature",
         "code",
     ];
-    /// What is none, though it looks like one at first.
+    /// Names that look like those of secrets, and are none.
     const NO_SECRETS: [&str; 30] = [
         "page",
         "keyword",

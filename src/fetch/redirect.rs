@@ -17,7 +17,7 @@ pub(super) struct Hop {
     pub(super) method: Method,
     /// Whether all requests so far, and this one, are for the origin that the list names.
     pub(super) is_home: bool,
-    /// Whether the addresses of its host are judged when they are known.
+    /// Tells whether the addresses of its host are judged when they are known.
     pub(super) is_guarded: bool,
 }
 

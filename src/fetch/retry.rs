@@ -43,7 +43,7 @@ pub(super) enum Again {
     OnceFilesClose,
 }
 
-/// Whether no file or connection more can be opened.
+/// Tells whether no file or connection more can be opened.
 pub(super) fn is_out_of_files(error: &std::io::Error) -> bool {
     // EMFILE and ENFILE, of this process and of the system.
     matches!(error.raw_os_error(), Some(24 | 23))
@@ -232,7 +232,7 @@ impl<'a> Attempts<'a> {
         Ok(delay)
     }
 
-    /// Says that the attempt could not be made, and is none.
+    /// Notes that the attempt could not be made, and is none.
     pub(super) fn take_back(&mut self) {
         self.spent_count -= 1;
     }

@@ -125,12 +125,12 @@ pub struct PageEnd {
     pub attempt_count: u32,
     /// Bytes of its body, decompressed.
     pub body_bytes: u64,
-    /// How it is known that its body came whole.
+    /// Ground on which its body is taken for whole.
     #[serde(skip)]
     pub wholeness: Wholeness,
 }
 
-/// How it is known that a body came whole.
+/// Ground on which a body is taken for whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wholeness {
     /// By its framing: a length, a last chunk, the end of a stream or of a file.

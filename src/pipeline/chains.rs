@@ -95,7 +95,7 @@ pub(super) struct Outlook {
     records_hint: Option<String>,
     /// Whether the page is an object without a place of records.
     lacks_records: bool,
-    /// Whether the text that its records stand in has an end of its own.
+    /// Tells whether the text that its records stand in has an end of its own.
     is_self_contained: bool,
     digest: RunningDigest,
 }

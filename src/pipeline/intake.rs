@@ -26,7 +26,7 @@ pub(super) struct Intake {
     /// What one of its chunks came to that decides the page, should its body end well.
     verdict: Option<Verdict>,
     rows: PageRows,
-    /// Whether a record is so large that it is to be encoded before more is decoded: it takes several times its columns
+    /// Tells whether a record is so large that it is to be encoded before more is decoded: it takes several times its columns
     /// until it is written.
     is_large: bool,
     rejects: PageRejects,

@@ -32,7 +32,7 @@ const SPARE_BUFFERS_MAX: usize = 4;
 /// Pages ahead of the writer at least, however large they are, and at most: each has a task.
 const PAGES_AHEAD_MIN: u64 = 32;
 pub(super) const PAGES_AHEAD_MAX: usize = 4096;
-/// What a page takes besides its bytes and its columns: its task, its request and its steps.
+/// Bytes of a page besides its body and its columns: its task, its request and its steps.
 const PAGE_TASK_BYTES: u64 = 16 << 10;
 /// The part of the memory for pages that pages which are put off may take.
 const PUT_OFF_DIVISOR: u64 = 8;
@@ -73,9 +73,9 @@ pub(super) struct Ended {
     pub(super) attempt_count: u32,
     /// Bytes of its body, decompressed.
     pub(super) body_bytes: u64,
-    /// Whether the framing of its body proves that it came whole.
+    /// Tells whether the framing of its body proves that it came whole.
     pub(super) end_proven: bool,
-    /// Whether it was compressed, so that its own end proves it.
+    /// Tells whether it was compressed, so that its own end proves it.
     pub(super) was_coded: bool,
 }
 

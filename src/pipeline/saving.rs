@@ -53,7 +53,7 @@ pub(super) struct Saving {
     /// Bytes of what pages said that are not kept yet.
     said_bytes: usize,
     saved_at: Instant,
-    /// Whether a page is being written, of which some rows may be there and it is not noted.
+    /// Tells whether a page is being written, of which some rows may be there and it is not noted.
     is_in_a_page: bool,
 }
 
@@ -330,12 +330,12 @@ impl Saving {
         });
     }
 
-    /// Says that the rows of a page are written next.
+    /// Notes that the rows of a page are written next.
     pub(super) fn begin_page(&mut self) {
         self.is_in_a_page = true;
     }
 
-    /// Says that a page is written and noted.
+    /// Notes that a page is written and noted.
     pub(super) fn end_page(&mut self) {
         self.is_in_a_page = false;
     }

@@ -6,24 +6,24 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// What a folder is for, and how it is known.
+/// Purpose of a folder, and the marks by which it is known.
 #[derive(Debug)]
 pub(super) struct Marker {
     /// The option that names the folder.
     pub(super) option: &'static str,
-    /// Whether a folder has the mark of ours.
+    /// Tells whether a folder has the mark of ours.
     pub(super) is_there: fn(&Path) -> bool,
-    /// Whether something of this path stands in a folder before the mark does, should its run be killed then.
+    /// Tells whether something of this path stands in a folder before the mark does, should its run be killed then.
     pub(super) comes_before: fn(&Path) -> bool,
 }
 
-/// Whether this is a file, and no link to one.
+/// Tells whether this is a file, and no link to one.
 pub(super) fn is_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
 impl Marker {
-    /// Whether the folder is ours, or nobody's because it is empty. A link is no folder.
+    /// Tells whether the folder is ours, or nobody's because it is empty. A link is no folder.
     pub(super) fn is_of(&self, folder: &Path) -> Result<bool> {
         self.stranger_in(folder).map(|stranger| stranger.is_none())
     }
@@ -39,7 +39,7 @@ impl Marker {
         )))
     }
 
-    /// What stands in a folder that is not ours.
+    /// Tells what stands in a folder that is not ours.
     fn stranger_in(&self, folder: &Path) -> Result<Option<String>> {
         if (self.is_there)(folder) {
             return Ok(None);

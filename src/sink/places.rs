@@ -1,4 +1,4 @@
-//! What a run reads and what it writes: no file may be both, and no output may stand in a folder that is swept.
+//! Files that a run reads and files that it writes: no file may be both, and no output may stand in a folder that is swept.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -40,7 +40,7 @@ impl WrittenFiles {
         }
     }
 
-    /// Whether this is one of them, by whatever name.
+    /// Tells whether this is one of them, by whatever name.
     pub fn have(&self, path: &Path) -> bool {
         let is_inode =
             fs::metadata(path).is_ok_and(|found| self.inodes.contains(&(found.dev(), found.ino())));

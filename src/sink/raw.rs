@@ -27,7 +27,7 @@ const INDEX: &str = "index.ndjson";
 const OBJECTS: &str = "objects";
 /// What the names of half-written objects begin with: these may be swept.
 const INCOMING: &str = ".etl-incoming-";
-/// What says that a folder is one of these.
+/// Marks by which a folder is one of these.
 const MARKER: Marker = Marker {
     option: "--keep-raw",
     is_there: index::is_begun,

@@ -18,7 +18,7 @@ use crate::model::LEDGER_APPLICATION_ID;
 const PART: &str = "etl-part-";
 const REJECTS: &str = "etl-rejects-";
 
-/// What says that a folder is one of these.
+/// Marks by which a folder is one of these.
 const MARKER: Marker = Marker {
     option: "--state",
     is_there: |folder| has_ledger(folder) || is_file(&folder.join(LEAVING)),
@@ -29,7 +29,7 @@ const MARKER: Marker = Marker {
 };
 /// Stands there while the folder is emptied, so that it is known for ours to the end.
 const LEAVING: &str = ".etl-leaving";
-/// What the lock of a named folder stands beside, and its name.
+/// Name that the lock of a named folder stands beside, and its own.
 const LOCKED: &str = "run";
 const LOCK_NAME: &str = ".run.etl-lock";
 /// Where an SQLite database says what it is, and whose.
@@ -41,7 +41,7 @@ const APPLICATION_ID_PLACE: usize = 68;
 pub struct StateFolder {
     path: PathBuf,
     is_named: bool,
-    /// Whether something stands there that is not ours.
+    /// Tells whether something stands there that is not ours.
     is_foreign: bool,
     file_count: u64,
     /// Of a named folder, which runs on different outputs might share.
@@ -100,7 +100,7 @@ impl StateFolder {
         self.is_named
     }
 
-    /// Whether it is there, and ours.
+    /// Tells whether it is there, and ours.
     pub fn is_there(&self) -> bool {
         !self.is_foreign && self.path.is_dir()
     }
@@ -182,7 +182,7 @@ impl StateFolder {
         Ok(())
     }
 
-    /// Says that what stands in the folder is removed next: all of it but the ledger by [`Self::clear`].
+    /// Notes that what stands in the folder is removed next: all of it but the ledger by [`Self::clear`].
     ///
     /// # Errors
     /// It can't be said.
@@ -253,7 +253,7 @@ fn number_of(name: &str) -> Option<u64> {
         .and_then(|number| number.parse().ok())
 }
 
-/// Whether a ledger of ours stands in the folder: it is what is made there first. One of which some bytes are damaged is
+/// Tells whether a ledger of ours stands in the folder: it is what is made there first. One of which some bytes are damaged is
 /// one still.
 fn has_ledger(folder: &Path) -> bool {
     let path = folder.join("ledger.sqlite");

@@ -1,4 +1,4 @@
-//! What the standard library has no call for: opening without following links, and having a file written to its disk
+//! Calls that the standard library has not: opening without following links, and having a file written to its disk
 //! while more is written to it, so that the sync at the end is short.
 //!
 //! Nothing is promised by the latter: whether the bytes are safe is for the sync to say, which hears of every fault.

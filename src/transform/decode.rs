@@ -53,7 +53,7 @@ pub(super) struct Decoder<'c> {
     next_look_rows: usize,
     /// Bytes of text until it is looked at.
     text_bytes_to_look: usize,
-    /// Whether no record more should be added.
+    /// Tells whether no record more should be added.
     is_full: bool,
     /// Leaf columns that there are at most.
     leaf_count_bound: usize,
@@ -67,7 +67,7 @@ pub(super) struct Decoder<'c> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Room {
     pub(super) bytes: usize,
-    /// Whether there is no more to be had: a record that takes more by itself is refused. Else nothing is decoded.
+    /// Tells whether there is no more to be had: a record that takes more by itself is refused. Else nothing is decoded.
     pub(super) is_last: bool,
 }
 
@@ -317,7 +317,7 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Whether a record is for another batch: every row before it would get the new columns of its objects, or it is
+    /// Tells whether a record is for another batch: every row before it would get the new columns of its objects, or it is
     /// as large as a batch by itself.
     fn is_too_much(&self, trial: &Self) -> bool {
         let widened_bytes = self.records.len() * trial.records.inside_leaf_count() * size_of::<i64>();

@@ -23,7 +23,7 @@ struct MemberText {
 pub(super) struct OpenObject {
     key_start: usize,
     first: usize,
-    /// Whether each key so far is greater than the one before.
+    /// Tells whether each key so far is greater than the one before.
     is_sorted: bool,
 }
 

@@ -37,7 +37,7 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Whether there was no room for what the chunk becomes.
+    /// Tells whether there was no room for what the chunk becomes.
     pub fn is_empty(&self) -> bool {
         self.batch.record_count == 0 && self.rest.is_some()
     }
@@ -236,7 +236,7 @@ struct Records<'a> {
     record_hashes: RandomState,
     /// Whether there is nothing but an object without a place of records.
     lacks_records: bool,
-    /// Whether the text that they stand in has an end of its own.
+    /// Tells whether the text that they stand in has an end of its own.
     is_self_contained: bool,
     /// Index of the record that is next.
     index: u64,
@@ -374,7 +374,7 @@ impl<'a> Records<'a> {
             && Reader::new(text).peek_token() == Some(b'{');
     }
 
-    /// Whether the records take more room than there is, and more may be had.
+    /// Tells whether the records take more room than there is, and more may be had.
     fn has_no_room(&self, taken: &TakenUpTo) -> bool {
         let is_too_large = match taken {
             Err(fault) => fault.kind == FaultKind::TooLarge,

@@ -93,7 +93,7 @@ impl Elements for () {
     fn push_null(&mut self) {}
 }
 
-/// What stood where a list was expected.
+/// Kind of what stood where a list was expected.
 enum Taken {
     List,
     Null,

@@ -273,7 +273,7 @@ impl PartColumn {
     }
 }
 
-/// Whether an array is so large once it has this type that it is encoded leaf by leaf.
+/// Tells whether an array is so large once it has this type that it is encoded leaf by leaf.
 pub(super) fn is_by_leaves(array: &ArrayRef, of: &ColumnType) -> bool {
     let leaf_count = of.leaf_count();
     leaf_count > 1 && list_values_count(array) * leaf_count * LIST_VALUE_BYTES > WHOLE_COLUMN_BYTES_MAX

@@ -69,7 +69,7 @@ pub struct TableWriter {
     saved_run_count: usize,
     /// Whether it goes on where another process stopped.
     is_resumed: bool,
-    /// Whether rows were lost on their way to a file that could not be written.
+    /// Tells whether rows were lost on their way to a file that could not be written.
     is_broken: bool,
     tails: Tails,
 }

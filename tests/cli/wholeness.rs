@@ -1,4 +1,4 @@
-//! How it is known that a page came whole, where its connection is closed and nothing else says so.
+//! Grounds on which a page is taken for whole, where its connection is closed and nothing else says so.
 
 use crate::bench::{Etl, Folder};
 use crate::server::Server;

@@ -32,7 +32,7 @@ const REASONS: [Reason; 9] = [
 /// So that what was sent before is not dropped with the stream, and comes in a read of its own.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How a stream ends.
+/// End of a stream.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// With the last bytes.

@@ -36,7 +36,7 @@ pub(super) struct Rest {
 pub(super) struct Answering {
     status: StatusCode,
     headers: HeaderMap,
-    /// Whether the stream of the body says itself where it ends, apart from any length.
+    /// Tells whether the stream of the body says itself where it ends, apart from any length.
     has_stream_end: bool,
     body: StreamBody,
 }
@@ -63,7 +63,7 @@ impl Answering {
         Ok(None)
     }
 
-    /// Whether the body, of which no more comes, was cut: hyper takes a stream that is reset with NO_ERROR for one that
+    /// Tells whether the body, of which no more comes, was cut: hyper takes a stream that is reset with NO_ERROR for one that
     /// has ended, but only END_STREAM says so.
     fn is_cut(&self) -> bool {
         self.has_stream_end && !self.body.is_end_stream()

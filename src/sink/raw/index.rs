@@ -45,7 +45,7 @@ enum Line {
     End { run_id: String, ended_at: String, pages_listed: u64, pages_failed: u64, pages_duplicate: u64 },
 }
 
-/// Whether the folder has an index that a run has begun.
+/// Tells whether the folder has an index that a run has begun.
 pub(super) fn is_begun(folder: &Path) -> bool {
     let path = index_of(folder);
     if !is_file(&path) {
@@ -220,7 +220,7 @@ pub struct KeptRunEnd {
 }
 
 impl KeptRun {
-    /// How many of its pages failed before all of their body had come; none are known of a run that did not end.
+    /// Tells how many of its pages failed before all of their body had come; none are known of a run that did not end.
     pub fn unkept_count(&self) -> u64 {
         self.end.map_or(0, |end| end.listed.saturating_sub(end.duplicate + self.page_count))
     }

@@ -19,7 +19,7 @@ const TEXT_BYTES: usize = 80;
 /// Bytes of a member besides its key and its value.
 const MEMBER_BYTES: usize = 64;
 
-/// What is counted while values are read.
+/// Counts of the values that are read.
 pub(super) struct Reading {
     /// Bytes of memory that they may still take.
     pub(super) room_bytes: usize,
