@@ -198,7 +198,7 @@ impl<'a> Asker<'a> {
     /// Puts a page into the line that can't be asked for.
     async fn fail(&mut self, id: PageId, shown: Arc<str>, fault: PageFault) -> Result<(), Stopped> {
         let turn = self.next_turn();
-        let ticket = Arc::new(self.line.ticket(turn).await);
+        let ticket = Arc::new(self.line.ticket_without_files(turn).await);
         let (sender, steps) = mpsc::channel(1);
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             // The writer may be gone.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use url::Url;
 
 use super::ticket::Ticket;
@@ -40,6 +40,8 @@ const PUT_OFF_DIVISOR: u64 = 8;
 const AHEAD_BYTES_MAX: u64 = 16 << 20;
 /// Column bytes for each hundred of a body, before any page has told: numbers with their features.
 const COLUMN_PERCENT_FIRST: u64 = 150;
+/// The most that others are expected to have: what becomes more is decoded at the head of the line.
+const COLUMN_PERCENT_MAX: u64 = 800;
 /// Column bytes of a chunk beyond a quarter more than what was paid for: pages differ, and small ones most.
 const ROOM_BESIDE_BYTES: u64 = 64 << 10;
 
@@ -237,6 +239,15 @@ impl Line {
     pub(super) async fn ticket(&self, turn: u64) -> Ticket {
         let open_pages = Arc::clone(&self.open_pages);
         let open = open_pages.acquire_owned().await.expect("the semaphore is never closed");
+        self.ticket_with(turn, Some(open)).await
+    }
+
+    /// A place in the line for a page that is not asked for, and so opens no file.
+    pub(super) async fn ticket_without_files(&self, turn: u64) -> Ticket {
+        self.ticket_with(turn, None).await
+    }
+
+    async fn ticket_with(&self, turn: u64, open: Option<OwnedSemaphorePermit>) -> Ticket {
         let reservation = self.budget.reserve(turn).await;
         self.ahead_count.fetch_add(1, Ordering::Relaxed);
         Ticket::new(turn, reservation, open, Arc::clone(&self.inside_count))
@@ -596,10 +607,13 @@ impl Line {
             let body_bytes = chunk.len();
             let digest = digests.then(|| digest_of(chunk.bytes()));
             let mut decoded = decode_within(room_bytes, chunk, &transform, filter.as_deref());
+            let is_empty = decoded.as_ref().is_ok_and(Decoded::is_empty);
             if let Ok(Decoded { batch, rest, spent }) = &mut decoded {
                 batch.digest = digest;
                 let taken_bytes = body_bytes - rest.as_ref().map_or(0, Chunk::len);
-                learn_percent(&column_percent, batch.memory_bytes(), taken_bytes as u64);
+                if !is_empty {
+                    learn_percent(&column_percent, batch.memory_bytes(), taken_bytes as u64);
+                }
                 keep_spare(&spare_buffers, std::mem::take(spent), transform.chunk_bytes);
             }
             metrics.decode_time.add(begun.elapsed());
@@ -652,7 +666,7 @@ fn keep_spare(spare_buffers: &Mutex<Vec<Vec<u8>>>, buffer: Vec<u8>, chunk_bytes:
 
 /// Takes account of the columns that a chunk became: at once where they are more than usual, else by and by.
 fn learn_percent(column_percent: &AtomicU64, column_bytes: u64, body_bytes: u64) {
-    let percent = (column_bytes * 100).checked_div(body_bytes).unwrap_or_default();
+    let percent = (column_bytes * 100).checked_div(body_bytes).unwrap_or_default().min(COLUMN_PERCENT_MAX);
     let usual = column_percent.load(Ordering::Relaxed);
     let learned = if percent > usual { percent } else { usual - usual / 16 + percent / 16 };
     column_percent.store(learned, Ordering::Relaxed);

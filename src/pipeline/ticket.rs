@@ -19,7 +19,7 @@ pub(super) struct Ticket {
     /// Pages of the run that are inside.
     inside_count: Arc<AtomicUsize>,
     /// Leave to have files open, until the page is written.
-    _open: OwnedSemaphorePermit,
+    _open: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Ticket {
     pub(super) fn new(
         turn: u64,
         reservation: Reservation,
-        open: OwnedSemaphorePermit,
+        open: Option<OwnedSemaphorePermit>,
         inside_count: Arc<AtomicUsize>,
     ) -> Self {
         Self {
