@@ -359,8 +359,7 @@ fn take_elements(
     Ok(())
 }
 
-// Called for each number of a page.
-#[inline(always)]
+#[inline]
 fn element(reader: &mut Reader<'_>, position: usize) -> Read<Element> {
     match reader.peek() {
         Some(b'-' | b'0'..=b'9') => Ok(Element::Number(exact_double(reader.number()?, position)?)),
