@@ -144,7 +144,8 @@ fn columns_of(shape: &Shape) -> Vec<String> {
 fn write_fault(out: &mut String, fault: &PageFault) -> std::fmt::Result {
     let Some(received) = &fault.received else { return Ok(()) };
     let head = &received.head[..received.head.len().min(HEAD_BYTES_MAX)];
-    writeln!(out, "begins with {}", shown::line(&String::from_utf8_lossy(head)))
+    let shown = String::from_utf8_lossy(head).escape_debug().to_string();
+    writeln!(out, "begins with {}", shown::line(&shown))
 }
 
 /// A word as a shell takes it.
