@@ -4,8 +4,9 @@ come of them.
 Such a record is either a row or a reject that says how much memory it may take; which of both depends on `--memory`.
 """
 
-import functools
 import random
+
+from .text import made_once
 
 MILLION = 1_000_000
 STRING_BYTES = 15 << 20
@@ -31,8 +32,11 @@ def _keys():
 
 
 def _digits(count):
-    source = random.Random(count)
-    return lambda: _list(str(source.randrange(10)) for _ in range(count))
+    def digits():
+        source = random.Random(count)
+        return _list(str(source.randrange(10)) for _ in range(count))
+
+    return digits
 
 
 def _string():
@@ -61,7 +65,7 @@ _VALUES = {
 }
 
 
-@functools.cache
+@made_once
 def value(name):
     """The text of the field."""
     return _VALUES[name]().encode()
