@@ -55,6 +55,8 @@ pub(super) struct Saving {
     saved_at: Instant,
     /// Tells whether a page is being written, of which some rows may be there and it is not noted.
     is_in_a_page: bool,
+    /// Set while what is written is being kept, and for good where that failed: what is there is not known then.
+    is_half_saved: bool,
 }
 
 /// A run that begins.
@@ -110,6 +112,7 @@ impl Saving {
             said_bytes: 0,
             saved_at: Instant::now(),
             is_in_a_page: false,
+            is_half_saved: false,
         };
         if state.is_fresh && !saving.folder.is_named() {
             remove(&mut saving.folder)?;
@@ -350,7 +353,7 @@ impl Saving {
         report: &Report,
         tally: &Tally,
     ) -> Result<()> {
-        if self.is_in_a_page { Ok(()) } else { self.save(sinks, report, tally).await }
+        if self.is_in_a_page || self.is_half_saved { Ok(()) } else { self.save(sinks, report, tally).await }
     }
 
     /// Whether what is written is to be kept now.
@@ -365,6 +368,13 @@ impl Saving {
     /// # Errors
     /// It can't be kept.
     pub(super) async fn save(&mut self, sinks: &mut Sinks<'_>, report: &Report, tally: &Tally) -> Result<()> {
+        self.is_half_saved = true;
+        self.save_all(sinks, report, tally).await?;
+        self.is_half_saved = false;
+        Ok(())
+    }
+
+    async fn save_all(&mut self, sinks: &mut Sinks<'_>, report: &Report, tally: &Tally) -> Result<()> {
         self.saved_at = Instant::now();
         if self.pages.is_empty() {
             return self.save_failed_pages();
