@@ -353,7 +353,12 @@ impl Saving {
         report: &Report,
         tally: &Tally,
     ) -> Result<()> {
-        if self.is_in_a_page || self.is_half_saved { Ok(()) } else { self.save(sinks, report, tally).await }
+        if self.is_in_a_page || self.is_half_saved {
+            return Ok(());
+        }
+        let saved = self.save(sinks, report, tally).await;
+        self.is_half_saved = false;
+        saved
     }
 
     /// Whether what is written is to be kept now.
@@ -479,7 +484,8 @@ impl Saving {
     pub(super) fn end(mut self, report: &Report) -> Result<()> {
         let is_stopped = matches!(report.status, Status::Interrupted)
             || report.exit_code == ErrorKind::Storage.exit_code();
-        let is_left = is_stopped && (self.has_saved() || self.folder.is_named());
+        // Where keeping failed, nothing more is done to what is there.
+        let is_left = is_stopped && (self.has_saved() || self.folder.is_named() || self.is_half_saved);
         self.save_failed_pages()?;
         if let Some(ledger) = &mut self.ledger {
             let is_complete = matches!(report.status, Status::Ok | Status::NothingNew | Status::Partial);

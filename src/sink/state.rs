@@ -263,7 +263,11 @@ fn has_ledger(folder: &Path) -> bool {
     let mut begin = [0; APPLICATION_ID_PLACE + size_of::<i32>()];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
     let is_ours = begin[APPLICATION_ID_PLACE..] == LEDGER_APPLICATION_ID.to_be_bytes();
-    read.is_ok() && (begin.starts_with(SQLITE_BEGIN) || is_ours)
+    match read {
+        Ok(()) => begin.starts_with(SQLITE_BEGIN) || is_ours,
+        // What it holds can't be told: whoever opens it says why.
+        Err(error) => error.kind() != IoErrorKind::UnexpectedEof,
+    }
 }
 
 /// The name of a file in its folder.
